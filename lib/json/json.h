@@ -1,8 +1,8 @@
 #pragma once
 /*
  * Strict JSON by jansson: duplicates refused, depth and size bounded, objects bound to C structs by
- * a table that names every field, its type and its limits.  An unknown field, a wrong type or a value
- * outside its limits gives one sentence: what, where, expected what.
+ * a table that names every field, its type and its limits.  An unknown field, a wrong type or a
+ * value outside its limits gives one sentence: what, where, expected what.
  *
  * Example:
  *	static const struct json_field fields[] = {
@@ -39,37 +39,53 @@ struct json_field {
 	const char *name;
 	enum json_type type;
 	unsigned flags;
-	size_t offset, size;	   /* where the value goes, bytes of room */
+	size_t offset, size; /* where the value goes, bytes of room */
 	int64_t min, max;
-	const char *const *names;  /* JSON_T_ENUM: values, in enum order */
+	const char *const *names; /* JSON_T_ENUM: values, in enum order */
 	size_t names_n;
-	size_t set_offset;	   /* where a bool "was given" goes; SIZE_MAX: nowhere */
+	size_t set_offset; /* where a bool "was given" goes; SIZE_MAX: nowhere */
 };
 
 #define JSON_STR(st, m, key, lo, hi, fl)                                                           \
-	{.name = (key), .type = JSON_T_STR, .flags = (fl), .offset = offsetof(st, m),              \
-	 .size = sizeof(((st *)0)->m), .min = (lo), .max = (hi), .set_offset = SIZE_MAX}
+	{                                                                                          \
+		.name = (key), .type = JSON_T_STR, .flags = (fl), .offset = offsetof(st, m),       \
+		.size = sizeof(((st *)0)->m), .min = (lo), .max = (hi), .set_offset = SIZE_MAX     \
+	}
 #define JSON_INT(st, m, key, lo, hi, fl)                                                           \
-	{.name = (key), .type = JSON_T_INT, .flags = (fl), .offset = offsetof(st, m),              \
-	 .size = sizeof(((st *)0)->m), .min = (lo), .max = (hi), .set_offset = SIZE_MAX}
+	{                                                                                          \
+		.name = (key), .type = JSON_T_INT, .flags = (fl), .offset = offsetof(st, m),       \
+		.size = sizeof(((st *)0)->m), .min = (lo), .max = (hi), .set_offset = SIZE_MAX     \
+	}
 #define JSON_BOOL(st, m, key, fl)                                                                  \
-	{.name = (key), .type = JSON_T_BOOL, .flags = (fl), .offset = offsetof(st, m),             \
-	 .size = sizeof(((st *)0)->m), .set_offset = SIZE_MAX}
+	{                                                                                          \
+		.name = (key), .type = JSON_T_BOOL, .flags = (fl), .offset = offsetof(st, m),      \
+		.size = sizeof(((st *)0)->m), .set_offset = SIZE_MAX                               \
+	}
 #define JSON_ENUM(st, m, key, tbl, n, fl)                                                          \
-	{.name = (key), .type = JSON_T_ENUM, .flags = (fl), .offset = offsetof(st, m),             \
-	 .size = sizeof(((st *)0)->m), .names = (tbl), .names_n = (n), .set_offset = SIZE_MAX}
+	{                                                                                          \
+		.name = (key), .type = JSON_T_ENUM, .flags = (fl), .offset = offsetof(st, m),      \
+		.size = sizeof(((st *)0)->m), .names = (tbl), .names_n = (n),                      \
+		.set_offset = SIZE_MAX                                                             \
+	}
 #define JSON_REF(st, m, key, ty, hi, fl)                                                           \
-	{.name = (key), .type = (ty), .flags = (fl), .offset = offsetof(st, m),                    \
-	 .size = sizeof(((st *)0)->m), .max = (hi), .set_offset = SIZE_MAX}
-#define JSON_END {.type = JSON_T_END}
+	{                                                                                          \
+		.name = (key), .type = (ty), .flags = (fl), .offset = offsetof(st, m),             \
+		.size = sizeof(((st *)0)->m), .max = (hi), .set_offset = SIZE_MAX                  \
+	}
+#define JSON_END                                                                                   \
+	{                                                                                          \
+		.type = JSON_T_END                                                                 \
+	}
 
 /* Parse text strictly (RFC 8259, no duplicates, no NUL, at most JSON_MAX_DEPTH deep, one value).
- * kind of failures: ERR_CALLER, id "json.syntax"; the text has line and column. */
+ * Failures: ERR_CALLER with id "json.syntax" (the text has line and column) or "json.too-large"; or
+ * memory. */
 int json_parse(const char *text, size_t len, json_t **ret, struct err *e);
 
 /* Fill dst from obj; fields that are absent leave dst as it was.  Failures: ERR_CALLER with id
- * "json.unknown-field", "json.missing-field", "json.type", "json.range".  `what` begins the sentence
- * ("request", "manifest.json"). On failure no reference is left in dst. */
+ * "json.unknown-field", "json.missing-field", "json.type", "json.range".  `what` begins the
+ * sentence ("request", "manifest.json").  On failure dst is untouched; references that it held
+ * before are not given back, so start with NULL. */
 int json_bind(json_t *obj, const char *what, const struct json_field *fields, void *dst,
 	      struct err *e);
 
