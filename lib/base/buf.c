@@ -13,7 +13,7 @@
 #include "base/mem.h"
 
 #define BUF_MAX_DEFAULT ((size_t)256 << 20) /* nothing that Hearth holds in memory is larger */
-#define BUF_MIN	       128u		    /* first allocation: a log line or a JSON object */
+#define BUF_MIN		128u		    /* first allocation: a log line or a JSON object */
 
 static int reserve(struct buf *b, size_t more)
 {

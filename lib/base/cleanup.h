@@ -1,6 +1,7 @@
 #pragma once
 /*
- * Scope-bound ownership: a local that owns memory or a descriptor gives it back when it leaves scope.
+ * Scope-bound ownership: a local that owns memory or a descriptor gives it back at the end of its
+ * scope.
  *
  *	auto_free char *path = NULL;
  *	auto_close int fd = open(...);

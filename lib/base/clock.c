@@ -39,7 +39,8 @@ void clock_text(uint64_t wall_us, char ret_text[CLOCK_TEXT_LEN])
 	struct tm tm;
 	char date[24];
 
-	if (!gmtime_r(&s, &tm) || tm.tm_year > 8099 || !strftime(date, sizeof(date), "%FT%T", &tm)) {
+	if (!gmtime_r(&s, &tm) || tm.tm_year > 8099 ||
+	    !strftime(date, sizeof(date), "%FT%T", &tm)) {
 		(void)snprintf(ret_text, CLOCK_TEXT_LEN, "?"); /* fits */
 		return;
 	}

@@ -17,10 +17,10 @@ static const struct {
 	int http;
 	int exit;
 } kinds[] = {
-	[ERR_CALLER] = {"caller", 400, 2},  [ERR_ABSENT] = {"absent", 404, 3},
-	[ERR_STATE] = {"state", 409, 4},    [ERR_HOST] = {"host", 503, 5},
-	[ERR_GUEST] = {"guest", 502, 6},    [ERR_DENIED] = {"denied", 403, 7},
-	[ERR_LIMIT] = {"limit", 429, 8},    [ERR_TIMEOUT] = {"timeout", 504, 9},
+	[ERR_CALLER] = {"caller", 400, 2}, [ERR_ABSENT] = {"absent", 404, 3},
+	[ERR_STATE] = {"state", 409, 4},   [ERR_HOST] = {"host", 503, 5},
+	[ERR_GUEST] = {"guest", 502, 6},   [ERR_DENIED] = {"denied", 403, 7},
+	[ERR_LIMIT] = {"limit", 429, 8},   [ERR_TIMEOUT] = {"timeout", 504, 9},
 	[ERR_BUG] = {"bug", 500, 70},
 };
 static_assert(ARRAY_LEN(kinds) == ERR_KIND_N_, "every kind of error has a row");
@@ -39,8 +39,8 @@ static void trim_utf8(char *s, size_t cap)
 		s[start - 1] = '\0';
 }
 
-__attribute__((format(printf, 5, 0))) static void
-vset(struct err *e, int code, enum err_kind kind, const char *id, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void vset(struct err *e, int code, enum err_kind kind,
+						       const char *id, const char *fmt, va_list ap)
 {
 	e->code = code;
 	e->kind = kind;

@@ -3,23 +3,23 @@
  * One failure, described once, carried up without malloc.
  *
  * A function that can fail returns int: 0 or a count on success, -Exxx on failure.  If a person may
- * read the reason, its last parameter is `struct err *e`; e may be NULL.  On success *e is untouched.
- * The caller owns the struct (normally on its stack): nothing to free, and it works when memory is
- * exhausted.  Data-path code returns -Exxx only.
+ * read the reason, its last parameter is `struct err *e`; e may be NULL.  On success *e is
+ * untouched.  The caller owns the struct (normally on its stack): nothing to free, and it works when
+ * memory is exhausted.  Data-path code returns -Exxx only.
  */
 #include <stddef.h>
 
 /* Who can fix it; picks the HTTP status and the exit code. */
 enum err_kind {
-	ERR_CALLER,	/* the request is wrong                 -> 400, exit 2 */
-	ERR_ABSENT,	/* the named thing does not exist       -> 404, exit 3 */
-	ERR_STATE,	/* right request, wrong moment          -> 409, exit 4 */
-	ERR_HOST,	/* this host lacks something            -> 503, exit 5 */
-	ERR_GUEST,	/* the guest misbehaved                 -> 502, exit 6 */
-	ERR_DENIED,	/* not allowed for this caller          -> 403, exit 7 */
-	ERR_LIMIT,	/* a stated limit would be exceeded     -> 429, exit 8 */
-	ERR_TIMEOUT,	/* not proven in the time given         -> 504, exit 9 */
-	ERR_BUG,	/* we broke our own rule                -> 500, exit 70 */
+	ERR_CALLER,  /* the request is wrong                 -> 400, exit 2 */
+	ERR_ABSENT,  /* the named thing does not exist       -> 404, exit 3 */
+	ERR_STATE,   /* right request, wrong moment          -> 409, exit 4 */
+	ERR_HOST,    /* this host lacks something            -> 503, exit 5 */
+	ERR_GUEST,   /* the guest misbehaved                 -> 502, exit 6 */
+	ERR_DENIED,  /* not allowed for this caller          -> 403, exit 7 */
+	ERR_LIMIT,   /* a stated limit would be exceeded     -> 429, exit 8 */
+	ERR_TIMEOUT, /* not proven in the time given         -> 504, exit 9 */
+	ERR_BUG,     /* we broke our own rule                -> 500, exit 70 */
 	ERR_KIND_N_
 };
 
@@ -27,10 +27,10 @@ enum err_kind {
 #define ERR_REMEDY_MAX 300
 
 struct err {
-	int code;	    /* -Exxx; 0 means "no error recorded" */
-	enum err_kind kind; /* who can fix it */
-	const char *id;	    /* static, stable, grep-able, e.g. "disk.not-a-file" */
-	char text[ERR_TEXT_MAX];     /* what, where, expected what; truncated, never split in UTF-8 */
+	int code;		 /* -Exxx; 0 means "no error recorded" */
+	enum err_kind kind;	 /* who can fix it */
+	const char *id;		 /* static, stable, grep-able, e.g. "disk.not-a-file" */
+	char text[ERR_TEXT_MAX]; /* what, where, expected what; truncated, never split in UTF-8 */
 	char remedy[ERR_REMEDY_MAX]; /* how to fix it, "" if the text says it all */
 };
 

@@ -62,8 +62,8 @@ int fd_read_file(const char *path, size_t max, struct buf *ret, struct err *e)
 		return err_sys(e, errno, "file.open", "%s", path);
 	rc = fd_read_all(fd, max, ret);
 	if (rc == -EFBIG)
-		return err_set(e, rc, ERR_CALLER, "file.too-large", "%s: larger than %zu bytes", path,
-			       max);
+		return err_set(e, rc, ERR_CALLER, "file.too-large", "%s: larger than %zu bytes",
+			       path, max);
 	return rc ? err_sys(e, -rc, "file.read", "%s", path) : 0;
 }
 
@@ -143,8 +143,8 @@ int fd_mkdirs(const char *path, mode_t mode, struct err *e)
 	if (stat(path, &st))
 		return err_sys(e, errno, "dir.make", "%s", path);
 	if (!S_ISDIR(st.st_mode))
-		return err_set(e, -ENOTDIR, ERR_CALLER, "dir.make", "%s: exists and is no directory",
-			       path);
+		return err_set(e, -ENOTDIR, ERR_CALLER, "dir.make",
+			       "%s: exists and is no directory", path);
 	return 0;
 }
 
@@ -277,8 +277,8 @@ int fd_listen_unix(const char *path, mode_t mode, int backlog, int *ret_fd, stru
 	if (rc == -ECONNREFUSED && unlink(path) && errno != ENOENT)
 		return err_sys(e, errno, "socket.listen", "%s: stale socket", path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) ||
-	    chmod(path, mode) || listen(fd, backlog))
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || chmod(path, mode) ||
+	    listen(fd, backlog))
 		return err_sys(e, errno, "socket.listen", "%s", path);
 	*ret_fd = take_fd(fd);
 	return 0;

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * Whole reads and writes, atomic file replacement, directories, descriptors passed between processes.
+ * Whole reads and writes, atomic file replacement, directory trees, sparse copies, Unix sockets.
  * All paths are used as given (no shell, no expansion); all descriptors are O_CLOEXEC.
  */
 #include <stdbool.h>
@@ -13,9 +13,10 @@ struct err;
 
 /* Read to the end of the file, at most max bytes; -EFBIG (and e) beyond that. Appends to ret. */
 int fd_read_file(const char *path, size_t max, struct buf *ret, struct err *e);
-int fd_read_all(int fd, size_t max, struct buf *ret); /* from the current offset */
+int fd_read_all(int fd, size_t max, struct buf *ret);	/* from the current offset */
 int fd_write_all(int fd, const void *data, size_t len); /* retries EINTR and short writes */
-/* Temporary file beside path, write, fsync, rename, fsync of the directory: old or new, never half. */
+/* Temporary file beside path, write, fsync, rename, fsync of the directory: old or new, never
+ * half. */
 int fd_replace_file(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
 /* mkdir -p; an existing directory is fine. */
 int fd_mkdirs(const char *path, mode_t mode, struct err *e);

@@ -4,8 +4,8 @@
  *
  * Fields are typed, so that quoting can't be forgotten:
  *	log_info("vm.started", LS("vm", id), LU("took_us", us));
- * One write(2) a line to standard error; safe from every thread.  Only main programs, the API layers
- * and the controller log above debug (CONVENTIONS.md 4).  Never log secrets or request bodies.
+ * One write(2) a line to standard error; safe from every thread.  Only main programs, the API
+ * layers and the controller log above debug (CONVENTIONS.md 4).  Never log secrets or request bodies.
  */
 #include <stdint.h>
 
@@ -29,7 +29,7 @@ struct log_field {
 /* An error's id and sentence as two fields: LE(&err). */
 #define LE(err) LS("code", (err)->id), LS("error", (err)->text)
 
-void log_init(enum log_level max, int fd); /* before the first thread; default: info, fd 2 */
+void log_init(enum log_level max, int fd);	  /* before the first thread; default: info, fd 2 */
 enum log_level log_level_parse(const char *name); /* LOG_LV_N_ if unknown */
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields);

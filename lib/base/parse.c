@@ -105,9 +105,11 @@ static int with_unit(const char *s, const struct unit *units, size_t n, uint64_t
 int parse_size(const char *s, uint64_t *ret_bytes)
 {
 	static const struct unit units[] = {
-		{"", 1},	      {"B", 1},		    {"K", 1ull << 10},	{"KiB", 1ull << 10},
-		{"M", 1ull << 20},    {"MiB", 1ull << 20},  {"G", 1ull << 30},	{"GiB", 1ull << 30},
-		{"T", 1ull << 40},    {"TiB", 1ull << 40},
+		{"", 1},	   {"B", 1},
+		{"K", 1ull << 10}, {"KiB", 1ull << 10},
+		{"M", 1ull << 20}, {"MiB", 1ull << 20},
+		{"G", 1ull << 30}, {"GiB", 1ull << 30},
+		{"T", 1ull << 40}, {"TiB", 1ull << 40},
 	};
 
 	return with_unit(s, units, ARRAY_LEN(units), ret_bytes);
@@ -116,8 +118,7 @@ int parse_size(const char *s, uint64_t *ret_bytes)
 int parse_duration_ms(const char *s, uint64_t *ret_ms)
 {
 	static const struct unit units[] = {
-		{"ms", 1},	  {"", 1000},	     {"s", 1000},
-		{"min", 60000},	  {"h", 3600000},    {"d", 86400000},
+		{"ms", 1}, {"", 1000}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000},
 	};
 
 	return with_unit(s, units, ARRAY_LEN(units), ret_ms);
@@ -149,7 +150,8 @@ static int ipv4_prefix(const char **s, uint32_t *ret)
 			return -EINVAL;
 		if (i)
 			start = *s;
-		if (digits(s, 10, &v) || v > 255 || *s - start > 3 || (*start == '0' && *s - start > 1))
+		if (digits(s, 10, &v) || v > 255 || *s - start > 3 ||
+		    (*start == '0' && *s - start > 1))
 			return -EINVAL;
 		addr = addr << 8 | (uint32_t)v;
 	}

@@ -98,7 +98,8 @@ static int spawn(const struct proc_run *run, struct pipes *p, pid_t *ret_pid)
 		(void)posix_spawn_file_actions_destroy(&fa);
 		return -ENOMEM;
 	}
-	/* A group of its own, so that a timeout reaches grandchildren; signals as a shell gives them. */
+	/* A group of its own, so that a timeout reaches grandchildren; signals as a shell gives
+	 * them. */
 	(void)sigemptyset(&none);
 	(void)sigfillset(&def);
 	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
@@ -117,7 +118,8 @@ static int spawn(const struct proc_run *run, struct pipes *p, pid_t *ret_pid)
 	return rc;
 }
 
-/* Read once into b; closes *fd at its end.  A full buffer keeps draining, so the child never blocks. */
+/* Read once into b; closes *fd at its end.  A full buffer keeps draining, so the child never
+ * blocks. */
 static void drain(int *fd, struct buf *b)
 {
 	char block[READ_STEP];
@@ -159,7 +161,8 @@ static int pump(const struct proc_run *run, struct pipes *p, int pidfd)
 		uint64_t now = clock_mono_ns();
 		int wait_ms = !due ? -1 : now >= due ? 0 : (int)((due - now) / NS_PER_MS + 1);
 
-		/* Once it has exited, what is in the pipes is all; a stray grandchild may hold them. */
+		/* Once it has exited, what is in the pipes is all; a stray grandchild may hold
+		 * them. */
 		int n = poll(w, 4, alive ? wait_ms : 0);
 
 		if (n < 0 && errno != EINTR)
@@ -204,8 +207,9 @@ int proc_run(const struct proc_run *run, struct err *e)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	if (rc == -ETIMEDOUT)
-		return err_set(e, rc, ERR_HOST, "program.timeout", "%s: still running after %llu ms",
-			       run->argv[0], (unsigned long long)run->timeout_ms);
+		return err_set(e, rc, ERR_HOST, "program.timeout",
+			       "%s: still running after %llu ms", run->argv[0],
+			       (unsigned long long)run->timeout_ms);
 	if (rc)
 		return err_sys(e, -rc, "program.run", "%s", run->argv[0]);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -227,9 +231,10 @@ static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_ticks)
 		return -ESRCH;
 	text[n] = '\0';
 	after = strrchr(text, ')'); /* the name may itself hold ") " */
-	if (!after ||
-	    sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   ret_state, &ticks) != 2)
+	if (!after || sscanf(after,
+			     ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+			     "%*d %*d %llu",
+			     ret_state, &ticks) != 2)
 		return -ESRCH;
 	*ret_ticks = ticks;
 	return 0;
@@ -247,5 +252,6 @@ bool proc_is(pid_t pid, uint64_t ticks)
 	char state;
 	uint64_t now;
 
-	return pid > 0 && !read_stat(pid, &state, &now) && now == ticks && state != 'Z' && state != 'X';
+	return pid > 0 && !read_stat(pid, &state, &now) && now == ticks && state != 'Z' &&
+	       state != 'X';
 }

@@ -15,10 +15,10 @@ struct proc_run {
 	const char *cwd;	 /* NULL: as the caller */
 	const void *in;		 /* standard input; NULL: /dev/null */
 	size_t in_len;
-	struct buf *out;	 /* standard output is appended; NULL: discarded */
-	struct buf *err;	 /* standard error is appended; NULL: discarded; may equal out */
-	int log_fd;		 /* > 0: standard output and error go there instead */
-	uint64_t timeout_ms;	 /* 0: none; then the child's group is killed and -ETIMEDOUT returned */
+	struct buf *out;     /* standard output is appended; NULL: discarded */
+	struct buf *err;     /* standard error is appended; NULL: discarded; may equal out */
+	int log_fd;	     /* > 0: standard output and error go there instead */
+	uint64_t timeout_ms; /* 0: none; then the child's group is killed and -ETIMEDOUT returned */
 };
 
 /* Run to its end.  0: it exited 0.  Positive: its exit status (128 + signal when killed).

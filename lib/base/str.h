@@ -23,7 +23,8 @@ static inline bool str_ends(const char *s, const char *suffix)
 	return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
-/* Copy src into dst of cap bytes; always terminated.  False when it did not fit (then dst is ""). */
+/* Copy src into dst of cap bytes; always terminated.  False when it did not fit (then dst is
+ * ""). */
 bool str_copy(char *dst, size_t cap, const char *src) __attribute__((warn_unused_result));
 
 /* snprintf that says whether it fitted; on false dst is cut but terminated. */
