@@ -12,13 +12,14 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "loop/loop.h"
 #include "model/network.h"
 #include "model/vm.h"
 #include "store/store.h"
 
 struct buf;
-struct loop;
 struct control;
+struct engine_ops;
 
 /* The part of the configuration file that the controller needs; strings borrowed for its life. */
 struct control_conf {
@@ -40,6 +41,8 @@ struct control_conf {
 	} per_host, per_user;
 	uint32_t ram_reserve_mib;	 /* left to the host */
 	uint32_t disk_reserve_mib;
+	/* Engines to choose from, NULL-terminated; NULL: all of engine/engine.h.  Tests put a scripted one here. */
+	const struct engine_ops *const *engines;
 };
 
 struct actor { /* who asks; written into events */
@@ -57,7 +60,14 @@ struct store *control_store(struct control *c);
 /* --- VMs --- */
 struct vm; /* record + runtime; owned by the controller, valid until its GONE callback */
 const struct vm_rec *vm_record(const struct vm *v);
-/* The VM as JSON text (cached, borrowed until the next change). */
+/* The VM as JSON text (cached, borrowed until the next change; NULL when memory is exhausted):
+ * {"id","userId","name","vmType","state","since","created","wantDelete":bool,
+ *  "image":{"name","digest"},"network":{"name","gateway","prefix"},"ip","mac","tap","cid",
+ *  "engine":{"asked","used"},"transport","root","vcpus","ramMib","diskMib","bootArgs","cmdline"|null,
+ *  "labels":{},"starts",
+ *  "pids":{"shim","engine"}|null,"cause":null|{"code","cause","evidence":[…],"remedy"},"networkProven":bool,
+ *  "phases":[{"name","kind":"state"|"phase"|"proof"|"probe","at","offsetMs","ms"|null,"text"}],
+ *  "proof":[{"step","verdict":"holds"|"fails"|"unknown","at"|null,"code"|null,"evidence"}]} */
 const char *vm_json(struct vm *v, size_t *ret_len);
 
 struct vm_request { /* a create request after JSON binding; unset numbers are 0, strings "" */
@@ -84,7 +94,18 @@ int control_vm_delete(struct control *c, const struct actor *a, struct vm *v, st
 int control_vm_labels(struct control *c, const struct actor *a, struct vm *v, const json_t *patch, struct err *e);
 typedef int control_vm_fn(void *ctx, struct vm *v); /* nonzero ends the walk and is returned */
 int control_vm_each(struct control *c, const struct actor *a, control_vm_fn *fn, void *ctx); /* by creation */
-int control_vm_verify(struct control *c, struct vm *v, json_t **ret, struct err *e); /* the ten rows */
+
+/* The ten rows of the acceptance table, observed now: the network is proven afresh, which takes milliseconds
+ * when it works and at most VERIFY_MS when it does not.  fn is called exactly once, on the loop, unless
+ * cancelled; rows (borrowed, array of {"row","title","verdict":"holds|fails|unknown|not-built-yet",
+ * "evidence","at"|null,"ms"|null}) is NULL when err says why not. */
+#define VERIFY_MS 2000u
+struct verify {
+	void (*fn)(struct verify *w, json_t *rows, const struct err *e);
+	void *own; /* controller's own */
+};
+int control_vm_verify(struct control *c, struct vm *v, struct verify *w, struct err *e);
+void control_verify_cancel(struct control *c, struct verify *w); /* not running: fine */
 /* Path of the console file of a VM that exists or whose evidence is kept; -ENOENT otherwise. */
 int control_console_path(struct control *c, const struct actor *a, const char *id, char *ret, size_t cap, struct err *e);
 
@@ -93,7 +114,10 @@ int control_console_path(struct control *c, const struct actor *a, const char *i
 enum wait_for { WAIT_NETWORK, WAIT_READY, WAIT_STOPPED, WAIT_GONE, WAIT_N_ };
 struct waiter {
 	void (*fn)(struct waiter *w, struct vm *v /* NULL if gone */, const struct err *e);
-	void *priv[4]; /* controller's own */
+	/* The rest is the controller's own. */
+	struct timer timer;
+	struct vm *vm;
+	struct waiter *next, **prevp;
 	uint64_t due_ns;
 	enum wait_for what;
 };
@@ -118,7 +142,11 @@ int control_network_json(struct control *c, const char *name /* NULL: all, as ar
 int control_image_json(struct control *c, const char *ref /* NULL: all, as array */, json_t **ret, struct err *e);
 int control_image_remove(struct control *c, const struct actor *a, const char *ref, struct err *e);
 int control_image_gc(struct control *c, const struct actor *a, json_t **ret, struct err *e);
-/* Start building or importing; progress arrives as events of kind "image".  ret: {"id":"job-…",…}. */
+/* Start building or importing; progress arrives as events of kind "image".  ret: {"id":"job-…",…}.
+ * Runs `<hearthd_path> image-build --images DIR --recipes DIR --init FILE --shim FILE --name NAME
+ * (--recipe NAME | --kernel FILE --rootfs FILE [--initrd FILE] [--min-ram-mib N])`, which is recipe_run with its
+ * progress on standard output.  Job: {"id","kind":"image","name","state":"running|ok|failed","started","ended"|null,
+ * "digest"|null,"error"|null,"phases":[{"phase","state","ms"|null,"text"}]}. */
 struct image_request { char name[LIMIT_NAME_LEN + 1], recipe[LIMIT_NAME_LEN + 1]; char kernel[4096], rootfs[4096], initrd[4096]; int64_t min_ram_mib; };
 int control_image_build(struct control *c, const struct actor *a, const struct image_request *r, json_t **ret, struct err *e);
 int control_job_json(struct control *c, const char *id, json_t **ret, struct err *e);
