@@ -4,8 +4,8 @@
  *
  * A function that can fail returns int: 0 or a count on success, -Exxx on failure.  If a person may
  * read the reason, its last parameter is `struct err *e`; e may be NULL.  On success *e is
- * untouched.  The caller owns the struct (normally on its stack): nothing to free, and it works when
- * memory is exhausted.  Data-path code returns -Exxx only.
+ * untouched.  The caller owns the struct (normally on its stack): nothing to free, and it works
+ * when memory is exhausted.  Data-path code returns -Exxx only.
  */
 #include <stddef.h>
 

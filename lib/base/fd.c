@@ -25,13 +25,11 @@
 #define READ_STEP ((size_t)64 << 10) /* one read(2): large enough to be rare, small in memory */
 #define TREE_FDS  16		     /* descriptors that nftw may hold at once */
 
-int fd_read_all(int fd, size_t max, struct buf *ret)
+static int read_on(int fd, size_t max, size_t start, struct buf *ret)
 {
-	size_t start = ret->len;
-
 	for (;;) {
 		size_t left = max - (ret->len - start);
-		size_t want = left + 1 < READ_STEP ? left + 1 : READ_STEP;
+		size_t want = (left < READ_STEP ? left : READ_STEP - 1) + 1;
 		char *room = buf_room(ret, want);
 		ssize_t n;
 
@@ -43,14 +41,23 @@ int fd_read_all(int fd, size_t max, struct buf *ret)
 		if (n < 0)
 			return -errno;
 		if (n == 0)
-			break;
+			return 0;
 		if ((size_t)n > left)
 			return -EFBIG;
 		ret->len += (size_t)n;
 	}
+}
+
+int fd_read_all(int fd, size_t max, struct buf *ret)
+{
+	size_t start = ret->len;
+	int rc = read_on(fd, max, start, ret);
+
+	if (rc)
+		ret->len = start;
 	if (ret->data)
-		ret->data[ret->len] = '\0';
-	return 0;
+		ret->data[ret->len] = '\0'; /* read_on wrote behind it */
+	return rc;
 }
 
 int fd_read_file(const char *path, size_t max, struct buf *ret, struct err *e)

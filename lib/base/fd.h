@@ -13,7 +13,8 @@ struct err;
 
 /* Read to the end of the file, at most max bytes; -EFBIG (and e) beyond that. Appends to ret. */
 int fd_read_file(const char *path, size_t max, struct buf *ret, struct err *e);
-int fd_read_all(int fd, size_t max, struct buf *ret);	/* from the current offset */
+/* From the current offset; on failure ret is as before. */
+int fd_read_all(int fd, size_t max, struct buf *ret);
 int fd_write_all(int fd, const void *data, size_t len); /* retries EINTR and short writes */
 /* Temporary file beside path, write, fsync, rename, fsync of the directory: old or new, never
  * half. */

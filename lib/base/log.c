@@ -62,7 +62,7 @@ static bool is_plain(const char *s)
 	if (!*s)
 		return false;
 	for (; *s; s++)
-		if (*s <= ' ' || *s == '"' || *s == '=' || *s == '\\' || *s == 0x7f)
+		if ((unsigned char)*s <= ' ' || *s == '"' || *s == '=' || *s == '\\' || *s == 0x7f)
 			return false;
 	return true;
 }

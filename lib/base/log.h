@@ -5,7 +5,7 @@
  * Fields are typed, so that quoting can't be forgotten:
  *	log_info("vm.started", LS("vm", id), LU("took_us", us));
  * One write(2) a line to standard error; safe from every thread.  Only main programs, the API
- * layers and the controller log above debug (CONVENTIONS.md 4).  Never log secrets or request bodies.
+ * layers and the controller log above debug (CONVENTIONS.md 4).  Never log secrets or bodies.
  */
 #include <stdint.h>
 

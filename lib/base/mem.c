@@ -34,7 +34,12 @@ void *mem_zalloc(size_t size)
 
 void *mem_calloc(size_t n, size_t size)
 {
-	return refused() ? NULL : calloc(n, size);
+	size_t total;
+
+	/* calloc checks this, too, but under AddressSanitizer by ending the program. */
+	if (refused() || __builtin_mul_overflow(n, size, &total))
+		return NULL;
+	return calloc(1, total);
 }
 
 void *mem_realloc(void *p, size_t size)

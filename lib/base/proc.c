@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -133,9 +134,30 @@ static void drain(int *fd, struct buf *b)
 		(void)buf_add(b, block, (size_t)n); /* b->failed tells the caller */
 }
 
+/* write(2) without SIGPIPE, whatever the program does about that signal.  It is sent to the writing
+ * thread, so blocking it here and taking it away again disturbs nobody else. */
+static ssize_t write_quietly(int fd, const void *data, size_t len)
+{
+	sigset_t pipe_set, old;
+	ssize_t n;
+	int errno_now;
+
+	(void)sigemptyset(&pipe_set);
+	(void)sigaddset(&pipe_set, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &pipe_set, &old); /* can't fail with valid sets */
+	n = write(fd, data, len);
+	errno_now = errno;
+	if (n < 0 && errno_now == EPIPE)
+		(void)sigtimedwait(&pipe_set, NULL, &(struct timespec){0}); /* EAGAIN: ignored */
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	errno = errno_now;
+	return n;
+}
+
 static void feed(const struct proc_run *run, struct pipes *p)
 {
-	ssize_t n = write(p->in, (const char *)run->in + p->in_done, run->in_len - p->in_done);
+	const char *rest = (const char *)run->in + p->in_done;
+	ssize_t n = write_quietly(p->in, rest, run->in_len - p->in_done);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
