@@ -11,7 +11,8 @@
 #include "base/str.h"
 #include "model/limits.h"
 
-#define ID_DIGITS 8 /* 32 random bits: a clash among 4096 VMs is 1 in 500, and the store refuses it */
+#define ID_DIGITS                                                                                  \
+	8 /* 32 random bits: a clash among 4096 VMs is 1 in 500, and the store refuses it */
 
 void id_new(const char *prefix, char ret_id[ID_LEN])
 {

@@ -21,15 +21,17 @@ static int check_ranges(const struct network *n, struct err *e)
 {
 	if (!name_valid(n->name))
 		return err_set(e, -EINVAL, ERR_CALLER, "network.bad-name",
-			       "network name '%.80s': expected 1 to %d of a-z, 0-9 and '-', not at the ends",
+			       "network name '%.80s': expected 1 to %d of a-z, 0-9 and '-', not at "
+			       "the ends",
 			       n->name, LIMIT_NAME_LEN);
 	if (n->prefix < PREFIX_MIN || n->prefix > PREFIX_MAX)
 		return err_set(e, -EINVAL, ERR_CALLER, "network.bad-cidr",
-			       "network %s: prefix length /%u: expected /%d to /%d", n->name, n->prefix,
-			       PREFIX_MIN, PREFIX_MAX);
+			       "network %s: prefix length /%u: expected /%d to /%d", n->name,
+			       n->prefix, PREFIX_MIN, PREFIX_MAX);
 	if (n->mtu < MTU_MIN || n->mtu > MTU_MAX)
 		return err_set(e, -EINVAL, ERR_CALLER, "network.bad-mtu",
-			       "network %s: mtu %u: expected %d to %d", n->name, n->mtu, MTU_MIN, MTU_MAX);
+			       "network %s: mtu %u: expected %d to %d", n->name, n->mtu, MTU_MIN,
+			       MTU_MAX);
 	if (n->dns_n > LIMIT_DNS)
 		return err_set(e, -EINVAL, ERR_CALLER, "network.bad-dns",
 			       "network %s: %u DNS servers: expected at most %d", n->name, n->dns_n,
@@ -63,12 +65,13 @@ int network_check(struct network *n, struct err *e)
 
 		format_ipv4(n->cidr & mask, right);
 		return err_set(e, -EINVAL, ERR_CALLER, "network.bad-cidr",
-			       "network %s: cidr %s/%u has host bits set: expected %s/%u", n->name, cidr,
-			       n->prefix, right, n->prefix);
+			       "network %s: cidr %s/%u has host bits set: expected %s/%u", n->name,
+			       cidr, n->prefix, right, n->prefix);
 	}
 	if (!is_usable(n->cidr))
 		return err_set(e, -EINVAL, ERR_CALLER, "network.bad-cidr",
-			       "network %s: cidr %s/%u: expected unicast addresses, such as 192.168.100.0/24",
+			       "network %s: cidr %s/%u: expected unicast addresses, such as "
+			       "192.168.100.0/24",
 			       n->name, cidr, n->prefix);
 	last = n->cidr | ~mask;
 	if (!n->gateway)
@@ -76,8 +79,8 @@ int network_check(struct network *n, struct err *e)
 	format_ipv4(n->gateway, gw);
 	if (n->gateway <= n->cidr || n->gateway >= last)
 		return err_set(e, -EINVAL, ERR_CALLER, "network.bad-gateway",
-			       "network %s: gateway %s: expected a host address of %s/%u", n->name, gw, cidr,
-			       n->prefix);
+			       "network %s: gateway %s: expected a host address of %s/%u", n->name,
+			       gw, cidr, n->prefix);
 	return 0;
 }
 
@@ -95,7 +98,8 @@ uint32_t network_address(const struct network *n, uint32_t i)
 
 void network_mac(uint32_t addr, uint8_t ret_mac[6])
 {
-	ret_mac[0] = 0x06; /* locally administered, unicast (IEEE 802, second-least bit of byte 0) */
+	ret_mac[0] =
+		0x06; /* locally administered, unicast (IEEE 802, second-least bit of byte 0) */
 	ret_mac[1] = 0x00;
 	ret_mac[2] = (uint8_t)(addr >> 24);
 	ret_mac[3] = (uint8_t)(addr >> 16);

@@ -12,14 +12,14 @@ struct err;
 
 struct network {
 	char name[LIMIT_NAME_LEN + 1];
-	uint32_t cidr;	      /* network address, host byte order */
-	unsigned prefix;      /* 16..29 */
-	uint32_t gateway;     /* the bridge's own address; default: the first usable one */
+	uint32_t cidr;	  /* network address, host byte order */
+	unsigned prefix;  /* 16..29 */
+	uint32_t gateway; /* the bridge's own address; default: the first usable one */
 	uint32_t dns[LIMIT_DNS];
 	unsigned dns_n;
-	unsigned mtu;	      /* 576..9000; default 1500 */
-	bool nat;	      /* VMs reach the host's uplink, masqueraded */
-	bool isolated;	      /* VMs of this network can't reach one another; default true */
+	unsigned mtu;  /* 576..9000; default 1500 */
+	bool nat;      /* VMs reach the host's uplink, masqueraded */
+	bool isolated; /* VMs of this network can't reach one another; default true */
 	uint64_t created_us;
 };
 

@@ -13,9 +13,9 @@
 #include "base/str.h"
 
 const char *const vm_state_names[VM_STATE_N_] = {
-	[VM_CREATING] = "creating",     [VM_STARTING] = "starting", [VM_BOOTING] = "booting",
+	[VM_CREATING] = "creating",	[VM_STARTING] = "starting", [VM_BOOTING] = "booting",
 	[VM_CONNECTING] = "connecting", [VM_READY] = "ready",	    [VM_STOPPING] = "stopping",
-	[VM_STOPPED] = "stopped",       [VM_FAILED] = "failed",	    [VM_DELETING] = "deleting",
+	[VM_STOPPED] = "stopped",	[VM_FAILED] = "failed",	    [VM_DELETING] = "deleting",
 };
 
 const char *const vm_transport_names[VM_TRANSPORT_N_] = {

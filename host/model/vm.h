@@ -26,7 +26,7 @@ enum vm_state {
 	VM_DELETING,   /* everything is being given back */
 	VM_STATE_N_
 };
-const char *vm_state_name(enum vm_state s); /* "creating", … */
+const char *vm_state_name(enum vm_state s);	/* "creating", … */
 enum vm_state vm_state_parse(const char *name); /* VM_STATE_N_ if unknown */
 bool vm_state_has_process(enum vm_state s);	/* starting … ready, stopping */
 
@@ -46,14 +46,15 @@ struct vm_class {
 };
 
 struct vm_process {
-	pid_t shim_pid, engine_pid;    /* 0: none */
+	pid_t shim_pid, engine_pid;	   /* 0: none */
 	uint64_t shim_ticks, engine_ticks; /* start times, proc(5) field 22 */
 	char boot_id[CLOCK_BOOT_ID_LEN];
 };
 
 struct vm_lease {
-	uint32_t number; /* unique on this host, from 1; names the TAP (hv17), the uid and the vsock CID */
-	uint32_t ip;	 /* host byte order */
+	uint32_t
+		number; /* unique on this host, from 1; names the TAP (hv17), the uid and the vsock CID */
+	uint32_t ip; /* host byte order */
 	uint8_t mac[6];
 };
 
@@ -63,29 +64,29 @@ struct vm_rec {
 	char name[LIMIT_NAME_LEN + 1]; /* unique per user; default: the id */
 	char type[LIMIT_NAME_LEN + 1]; /* class */
 	char image[LIMIT_NAME_LEN + 1];
-	char digest[HASH_TEXT_LEN];    /* of the bundle it was created from; never changes */
+	char digest[HASH_TEXT_LEN]; /* of the bundle it was created from; never changes */
 	char network[LIMIT_NAME_LEN + 1];
-	char engine[16];	       /* asked for: "auto" or a name */
-	char engine_used[16];	       /* what runs it; "" before the first start */
+	char engine[16];      /* asked for: "auto" or a name */
+	char engine_used[16]; /* what runs it; "" before the first start */
 	enum vm_transport transport;
 	enum vm_root root;
 	uint32_t vcpus, ram_mib, disk_mib;
 	char boot_args[LIMIT_BOOT_ARGS_LEN + 1]; /* the user's additions to the command line */
-	char *labels;		       /* JSON object text, owned, never NULL once loaded */
+	char *labels; /* JSON object text, owned, never NULL once loaded */
 
 	enum vm_state state;
-	bool want_delete;	       /* a delete was asked for; it survives every crash */
-	char cause[64];		       /* stable code of the failure; "" if none */
-	char cause_text[600];	       /* the sentence */
+	bool want_delete;     /* a delete was asked for; it survives every crash */
+	char cause[64];	      /* stable code of the failure; "" if none */
+	char cause_text[600]; /* the sentence */
 	char remedy[300];
-	uint32_t starts;	       /* how often an engine was started: generation of the run */
+	uint32_t starts; /* how often an engine was started: generation of the run */
 
 	struct vm_lease lease;
 	struct vm_process proc;
 	uint64_t created_us, changed_us; /* wall clock */
 };
 
-void vm_rec_done(struct vm_rec *r); /* frees what it owns */
+void vm_rec_done(struct vm_rec *r);			       /* frees what it owns */
 int vm_rec_copy(struct vm_rec *dst, const struct vm_rec *src); /* deep; -ENOMEM */
 
 /* One row of the VM's history. */
@@ -95,7 +96,7 @@ struct vm_event {
 	uint64_t wall_us; /* for people */
 	uint64_t mono_us; /* CLOCK_BOOTTIME µs: for differences; comparable within one boot */
 	char kind[32];	  /* "state", "phase", "proof", "probe", "engine", "delete", "adopt", … */
-	char from[16], to[16]; /* states, for kind "state" */
+	char from[16], to[16];		/* states, for kind "state" */
 	char actor[LIMIT_USER_LEN + 8]; /* "user:alice", "rule:boot-timeout", "hearthd" */
-	char text[600];	  /* why, with the evidence */
+	char text[600];			/* why, with the evidence */
 };

@@ -30,7 +30,8 @@ void store_rollback(struct store *s); /* no transaction open: fine */
 int store_vm_insert(struct store *s, const struct vm_rec *r, struct err *e);
 int store_vm_update(struct store *s, const struct vm_rec *r, struct err *e); /* all columns by id */
 int store_vm_delete(struct store *s, const char *id, struct err *e);
-typedef int store_vm_fn(void *ctx, struct vm_rec *r); /* r is the callee's to keep: it must take or done it */
+typedef int store_vm_fn(void *ctx,
+			struct vm_rec *r); /* r is the callee's to keep: it must take or done it */
 int store_vm_each(struct store *s, store_vm_fn *fn, void *ctx, struct err *e);
 
 /* Leases.  take: lowest free number on the host and lowest free address of the network, in the
@@ -42,9 +43,11 @@ int store_lease_free(struct store *s, const char *vm_id, struct err *e);
 int store_lease_count(struct store *s, const char *network, uint32_t *ret_used, struct err *e);
 
 /* Networks. */
-int store_network_insert(struct store *s, const struct network *n, struct err *e); /* -EEXIST "network.exists" */
+int store_network_insert(struct store *s, const struct network *n,
+			 struct err *e); /* -EEXIST "network.exists" */
 int store_network_update(struct store *s, const struct network *n, struct err *e);
-int store_network_delete(struct store *s, const char *name, struct err *e); /* -EBUSY while leased, "network.in-use" */
+int store_network_delete(struct store *s, const char *name,
+			 struct err *e); /* -EBUSY while leased, "network.in-use" */
 typedef int store_network_fn(void *ctx, const struct network *n);
 int store_network_each(struct store *s, store_network_fn *fn, void *ctx, struct err *e);
 
@@ -75,6 +78,6 @@ int store_token_each(struct store *s, store_token_fn *fn, void *ctx, struct err 
  * kept for 24 h. */
 int store_idem_insert(struct store *s, const char *user, const char *key, const char *request_hash,
 		      const char *vm_id, struct err *e);
-int store_idem_find(struct store *s, const char *user, const char *key, char ret_hash[HASH_TEXT_LEN],
-		    char ret_vm[ID_LEN], struct err *e);
+int store_idem_find(struct store *s, const char *user, const char *key,
+		    char ret_hash[HASH_TEXT_LEN], char ret_vm[ID_LEN], struct err *e);
 int store_idem_prune(struct store *s, uint64_t before_us, struct err *e);
