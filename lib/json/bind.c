@@ -16,7 +16,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define QUOTE_MAX 48 /* bytes of a hostile text that an error repeats: enough to recognise it */
+#define QUOTE_MAX 48 /* bytes of a hostile text that an error repeats: enough to know it */
+#define QUOTE_LEN (QUOTE_MAX + 6) /* opening quote, "...", closing quote, NUL */
 
 /* One field that is being looked at, for sentences. */
 struct place {
@@ -34,7 +35,7 @@ static bool is_control(const char *s)
 }
 
 /* The text in quotes, cut, with everything unprintable replaced. */
-static const char *quote(const char *s, char ret[QUOTE_MAX + 8])
+static const char *quote(const char *s, char ret[QUOTE_LEN])
 {
 	size_t n = 0;
 
@@ -156,7 +157,7 @@ static int check_int(const struct place *p, const json_t *v)
 
 static int check_enum(const struct place *p, const json_t *v)
 {
-	char quoted[QUOTE_MAX + 8], problem[QUOTE_MAX + 16];
+	char quoted[QUOTE_LEN], problem[QUOTE_LEN + 8];
 
 	if (str_index(p->field->names, p->field->names_n, json_string_value(v)) >= 0)
 		return 0;
@@ -247,7 +248,7 @@ static int unknown_field(const char *what, const struct json_field *fields, cons
 			 struct err *e)
 {
 	auto_buf known = {0};
-	char quoted[QUOTE_MAX + 8];
+	char quoted[QUOTE_LEN];
 
 	for (const struct json_field *f = fields; f->type != JSON_T_END; f++)
 		(void)buf_printf(&known, " %s",
