@@ -42,8 +42,7 @@ static const char *quote(const char *s, char ret[QUOTE_LEN])
 	ret[n++] = '"';
 	for (; *s && n <= QUOTE_MAX; s++)
 		ret[n++] = *s >= 0x20 && *s < 0x7f ? *s : '?';
-	(void)snprintf(ret + n, 8, "%s",
-		       *s ? "...\"" : "\""); /* fits: n is at most QUOTE_MAX + 1 */
+	(void)snprintf(ret + n, QUOTE_LEN - n, "%s", *s ? "...\"" : "\""); /* fits */
 	return ret;
 }
 

@@ -1,5 +1,5 @@
 /*
- * Tests of loop/timer: order, equal deadlines, re-arming and stopping from callbacks, lack of memory.
+ * Tests of loop/timer: order, equal deadlines, re-arming and stopping from callbacks.
  */
 #include "loop/loop.h"
 

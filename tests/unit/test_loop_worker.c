@@ -1,5 +1,5 @@
 /*
- * Tests of loop/worker: jobs run elsewhere and end here; order, number of threads, the end of the loop.
+ * Tests of loop/worker: jobs run elsewhere and end here; order, threads, the end of the loop.
  */
 #include "loop/loop.h"
 
