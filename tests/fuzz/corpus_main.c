@@ -1,6 +1,6 @@
 /*
- * Runs a fuzz target over its committed corpus, as an ordinary test without libFuzzer: every file as it
- * is, every beginning of it, and every byte of it changed.
+ * Runs a fuzz target over its committed corpus, as an ordinary test without libFuzzer: every file as
+ * it is, every beginning of it, and every byte of it changed.
  * Usage: fuzz_NAME FOLDER...; fails when a folder holds no file.
  */
 #include <dirent.h>
@@ -18,7 +18,7 @@
 #include "fuzz.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
-#define VARIANTS_MAX   2048 /* beginnings and changes tried of one file; keeps a run below seconds */
+#define VARIANTS_MAX   2048 /* beginnings and changes tried of one file: keeps a run short */
 
 /* In memory of exactly its size, so that AddressSanitizer sees the first byte read too far. */
 static void run_one(const char *data, size_t len)
