@@ -199,6 +199,34 @@ int fd_set_nonblock(int fd, bool on)
 	return fcntl(fd, F_SETFL, flags) ? -errno : 0;
 }
 
+/* By reading and writing, where copy_file_range(2) can't: between file systems, on old kernels. */
+static int copy_by_hand(int src_fd, int dst_fd, off_t from, off_t to)
+{
+	char *block = malloc(READ_STEP);
+	int rc = block ? 0 : -ENOMEM;
+
+	while (!rc && from < to) {
+		size_t want = to - from < (off_t)READ_STEP ? (size_t)(to - from) : READ_STEP;
+		ssize_t n = pread(src_fd, block, want, from), done = 0;
+
+		if (n == 0)
+			rc = -EIO; /* the file shrank under us */
+		else if (n < 0 && errno != EINTR)
+			rc = -errno;
+		while (!rc && done < n) {
+			ssize_t out = pwrite(dst_fd, block + done, (size_t)(n - done), from + done);
+
+			if (out >= 0)
+				done += out;
+			else if (errno != EINTR)
+				rc = -errno;
+		}
+		from += n > 0 ? n : 0;
+	}
+	free(block);
+	return rc;
+}
+
 static int copy_range(int src_fd, int dst_fd, off_t from, off_t to)
 {
 	while (from < to) {
@@ -207,6 +235,8 @@ static int copy_range(int src_fd, int dst_fd, off_t from, off_t to)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && (errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
+			return copy_by_hand(src_fd, dst_fd, from, to);
 		if (n < 0)
 			return -errno;
 		if (n == 0)
