@@ -230,6 +230,15 @@ class Hearthd:
             found["lost"] = [p.name for p in lost.iterdir()]
         return found
 
+    def processes_of(self, vm_id):
+        """Pids among processes() that name this VM."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                if vm_id.encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
+
     def network_namespaces(self):
         return [p.name for p in pathlib.Path("/run/netns").glob(f"{self.instance}-*")]
 
