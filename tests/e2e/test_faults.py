@@ -1,0 +1,270 @@
+"""What goes wrong on a host: each fault is named with its cause, and nothing is lost or left over."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from hearth import BOOT_TIMEOUT, STAGE
+
+
+def failed_cause(h, vm_id, timeout=BOOT_TIMEOUT):
+    assert h.wait_state(vm_id, ("failed", "ready"), timeout) == "failed"
+    cause = h.vm(vm_id)["cause"]
+    assert cause["code"] and cause["cause"], cause
+    return cause
+
+
+def fake_qemu(directory, script):
+    """A program named like QEMU, found first in hearthd's PATH."""
+    path = pathlib.Path(directory) / "bin"
+    path.mkdir(exist_ok=True)
+    path.chmod(0o755)
+    program = path / "qemu-system-x86_64"
+    program.write_text(script)
+    program.chmod(0o755)
+    return {"PATH": f"{path}:{os.environ['PATH']}"}
+
+
+def test_qemu_missing(fresh, tmp_path):
+    bins = tmp_path / "bin"  # everything but QEMU
+    bins.mkdir()
+    for d in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        for p in pathlib.Path(d).glob("*"):
+            if not p.name.startswith("qemu-system") and not (bins / p.name).exists():
+                (bins / p.name).symlink_to(p)
+    h = fresh(env={"PATH": str(bins)}).start()
+    a = h.post("/api/vms", {"userId": "alice", "vmType": "cli"})
+    if a.status < 400:
+        said = json.dumps(failed_cause(h, a.json["id"]))
+        h.remove(a.json["id"])
+    else:
+        said = json.dumps(a.error)
+    assert "engine.missing" in said and "apt-get install qemu-system-x86" in said, said
+    assert h.leftovers() == {}
+
+
+def test_qemu_dies_at_start(fresh, tmp_path):
+    tmp_path.chmod(0o755)
+    real = shutil.which("qemu-system-x86_64")
+    env = fake_qemu("/tmp" if not os.access(tmp_path, os.X_OK) else tmp_path,
+                    f'#!/bin/sh\ncase "$*" in *--version*|*-version*) exec {real} "$@";; esac\n'
+                    'echo "qemu: cannot do this" >&2\nexit 1\n')
+    for p in [tmp_path, *tmp_path.parents][:3]:
+        p.chmod(p.stat().st_mode | 0o011)
+    h = fresh(env=env).start()
+    v = h.create(wait=None)
+    cause = failed_cause(h, v["id"], 60)
+    assert "cannot do this" in json.dumps(cause), cause
+    h.remove(v["id"])
+    assert h.leftovers() == {}
+
+
+def test_qemu_killed_later(shared):
+    v = shared.create(wait="network")
+    os.kill(shared.vm(v["id"])["pids"]["engine"], signal.SIGKILL)
+    cause = failed_cause(shared, v["id"], 30)
+    assert "9" in cause["cause"] or "kill" in cause["cause"].lower(), cause
+    a = shared.post(f"/api/vms/{v['id']}/start?wait=network&timeout={BOOT_TIMEOUT}")
+    assert a.status == 200, a
+    shared.remove(v["id"])
+
+
+def test_qemu_hangs(shared):
+    v = shared.create(wait="network")
+    engine = shared.vm(v["id"])["pids"]["engine"]
+    os.kill(engine, signal.SIGSTOP)
+    a = shared.post(f"/api/vms/{v['id']}/stop?wait=stopped&timeout=90")
+    assert a.status == 200 and a.json["state"] in ("stopped", "failed"), a
+    assert engine not in shared.processes()
+    shared.remove(v["id"])
+
+
+def test_a_wrong_root_is_named(shared):
+    """init= that does not exist: hearth-init says so, and the API carries its code."""
+    v = shared.create(wait=None, bootArgs="init=/sbin/no-such-init")
+    cause = failed_cause(shared, v["id"])
+    assert "no-such-init" in json.dumps(cause), cause
+    assert "phase=" in json.dumps(cause["evidence"]) and cause["remedy"], cause
+    shared.remove(v["id"])
+
+
+def test_a_wait_that_times_out_says_what_misses(shared):
+    a = shared.post("/api/vms?wait=ready&timeout=1", {"userId": "alice", "vmType": "cli"})
+    assert a.status == 504, a
+    listed = shared.get("/api/vms?state=booting").body + shared.get("/api/vms").body
+    assert b"vm-" in listed
+    error = json.dumps(a.error)
+    assert "timeout" in error and any(s in error for s in ("creating", "starting", "booting", "connecting")), error
+    for v in shared.get("/api/vms").json["vms"]:
+        shared.remove(v["id"])
+
+
+def test_address_pool_exhausted(shared):
+    assert shared.post("/api/networks", {"name": "tiny", "cidr": "10.77.0.0/29"}).status in (200, 201)
+    made = [shared.create(wait=None, network="tiny", start=False)["id"] for _ in range(5)]
+    a = shared.post("/api/vms", {"userId": "alice", "vmType": "cli", "network": "tiny", "start": False})
+    assert a.status in (409, 429, 503) and "5 of 5" in json.dumps(a.error), a
+    assert shared.delete("/api/networks/tiny").status == 409
+    for vm_id in made:
+        shared.remove(vm_id)
+    assert shared.delete("/api/networks/tiny").status in (200, 204)
+    assert not [n for n in shared.network_namespaces() if n.endswith("-tiny")]
+
+
+def test_mac_and_address_clash(shared):
+    mac = "02:00:00:00:00:07"
+    first = shared.create(wait=None, start=False, mac=mac, ip="192.168.100.77")
+    assert first["ip"] == "192.168.100.77" and first["mac"] == mac
+    for clash in ({"mac": mac}, {"ip": "192.168.100.77"}):
+        a = shared.post("/api/vms", {"userId": "alice", "vmType": "cli", "start": False, **clash})
+        assert a.status == 409 and first["id"] in json.dumps(a.error), a
+    shared.remove(first["id"])
+
+
+def test_limits_are_admitted_before_anything_is_made(fresh):
+    h = fresh(config="[limits]\nUserVms=2\nHostVms=3\n").start()
+    ids = [h.create(wait=None, start=False)["id"] for _ in range(2)]
+    a = h.post("/api/vms", {"userId": "alice", "vmType": "cli", "start": False})
+    assert a.status == 429 and "alice" in json.dumps(a.error) and "2" in a.error["message"], a
+    ids.append(h.create(wait=None, start=False, userId="bob")["id"])
+    a = h.post("/api/vms", {"userId": "carol", "vmType": "cli", "start": False})
+    assert a.status == 429 and "3" in json.dumps(a.error), a
+    a = h.post("/api/vms", {"userId": "carol", "vmType": "cli", "start": False, "ramMib": 1 << 20})
+    assert a.status in (429, 503), a
+    for vm_id in ids:
+        h.remove(vm_id)
+    assert h.leftovers() == {}
+
+
+def test_disk_full_while_creating(fresh):
+    h = fresh()
+    small = h.dir / "small"
+    small.mkdir(mode=0o711)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k,mode=711", "tmpfs", str(small)], check=True)
+    try:
+        (h.state / "vms").mkdir(mode=0o711)
+        subprocess.run(["mount", "--bind", str(small), str(h.state / "vms")], check=True)
+        h.start()
+        a = h.post("/api/vms", {"userId": "alice", "vmType": "cli"})
+        if a.status < 400:
+            said = json.dumps(failed_cause(h, a.json["id"], 60))
+            h.remove(a.json["id"])
+        else:
+            said = json.dumps(a.error)
+        assert "disk" in said.lower() or "space" in said.lower(), said
+        assert h.leftovers() == {}
+    finally:
+        h.stop()
+        subprocess.run(["umount", str(h.state / "vms")], check=False)
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_a_damaged_image_is_refused(fresh):
+    h = fresh()
+    bundle = next(p for p in (h.state / "images").iterdir() if (p / "manifest.json").exists())
+    kernel = bundle / "initrd"
+    data = bytearray(kernel.read_bytes())
+    data[len(data) // 2] ^= 0xff
+    kernel.unlink()
+    kernel.write_bytes(data)
+    h.start()
+    a = h.post("/api/vms", {"userId": "alice", "vmType": "cli"})
+    if a.status < 400:
+        said = json.dumps(failed_cause(h, a.json["id"]))
+        h.remove(a.json["id"])
+    else:
+        said = json.dumps(a.error)
+    assert "image.digest-mismatch" in said and "initrd" in said, said
+
+
+@pytest.mark.parametrize("damage,word", [("locked", "store.locked"), ("corrupt", "store.corrupt"), ("newer", "store.newer")])
+def test_store_faults_at_start(fresh, damage, word):
+    h = fresh().start()
+    v = h.create(wait=None, start=False)
+    h.stop()
+    db = h.state / "hearth.db"
+    holder = None
+    if damage == "locked":
+        holder = sqlite3.connect(db, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+    elif damage == "corrupt":
+        keep = db.read_bytes()
+        db.write_bytes(b"x" * 8192)
+    else:
+        c = sqlite3.connect(db)
+        c.execute("PRAGMA user_version = 999")
+        c.close()
+    assert h.start(expect_exit=True) not in (0, None)
+    assert word in h.log_text(), h.log_text()[-1500:]
+    if damage == "locked":
+        holder.rollback()
+        holder.close()
+    elif damage == "corrupt":
+        db.write_bytes(keep)
+    else:
+        c = sqlite3.connect(db)
+        c.execute("PRAGMA user_version = 1")
+        c.close()
+    h.start()
+    assert h.vm(v["id"])["state"] == "stopped"  # nothing was lost
+    h.remove(v["id"])
+
+
+def test_a_store_that_locks_while_running(fresh):
+    h = fresh().start()
+    v = h.create(wait=None, start=False)
+    other = sqlite3.connect(h.state / "hearth.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    a = h.post("/api/vms", {"userId": "alice", "vmType": "cli", "start": False})
+    assert a.status == 503 and a.error["code"] == "store.locked", a
+    other.rollback()
+    other.close()
+    assert len(h.get("/api/vms").json["vms"]) == 1
+    w = h.create(wait=None, start=False)
+    h.remove(v["id"])
+    h.remove(w["id"])
+    assert h.leftovers() == {}
+
+
+def test_a_clock_that_jumps(fresh):
+    """Wall time a year off in hearthd's eyes: nothing expires, deadlines hold (they use the monotonic clock)."""
+    h = fresh()
+    fake = subprocess.run(["sh", "-c", "command -v faketime"], capture_output=True, text=True).stdout.strip()
+    if not fake:
+        assert os.environ.get("CI") != "true", "faketime is in packaging/build-packages.txt"
+        pytest.skip("faketime is not installed")
+    h.start()
+    v = h.create(wait="network")
+    h.kill()
+    original = h.command
+    h.command = lambda *a: (lambda c: [*c[:2], fake, "-f", "+400d", *c[2:]])(original(*a))
+    h.start()
+    assert h.wait_state(v["id"], ("ready", "failed")) == "ready"
+    h.kill()
+    h.command = original
+    h.start()
+    assert h.wait_state(v["id"], ("ready", "failed")) == "ready"
+    h.remove(v["id"])
+    assert h.leftovers() == {}
+
+
+def test_the_host_report_measures_kvm(shared):
+    got = shared.get("/api/host").json
+    assert got["kvm"]["text"] and "ok" in got["kvm"]
+    for part in ("engines", "cgroup", "memory", "disk", "nftables", "namespaces", "clock"):
+        assert part in got, got.keys()
+    out = shared.cli("host", "check", check=False)
+    assert "kvm" in out.stdout.lower()
+
+
+def test_metrics_and_health(shared):
+    text = shared.get("/metrics").body.decode()
+    assert "# TYPE" in text and "hearth_" in text
+    assert shared.get("/api/health").json
+    assert STAGE.exists()

@@ -1,0 +1,107 @@
+"""Images: built, listed, imported, refused with the reason, collected."""
+import gzip
+import json
+import os
+import time
+
+import pytest
+
+from hearth import BOOT_TIMEOUT
+
+
+@pytest.fixture(scope="module")
+def bundle(shared):
+    a = shared.get("/api/images/base")
+    assert a.status == 200, a
+    return shared.state / "images" / a.json["digest"]
+
+
+def build(h, timeout=300, **body):
+    """Start a build or import and wait for its end: (job, None) or the error of the answer."""
+    a = h.post("/api/images", body)
+    if a.status >= 400:
+        return None, a.error
+    job = a.json["id"]
+    due = time.monotonic() + timeout
+    while time.monotonic() < due:
+        j = h.get(f"/api/jobs/{job}").json
+        if j["state"] != "running":
+            return j, j["error"]
+        time.sleep(0.1)
+    raise AssertionError(f"job {job} is still running")
+
+
+def test_the_manifest_holds_facts(shared):
+    m = shared.get("/api/images/base").json
+    text = json.dumps(m)
+    assert "bzImage" in text and "cloud-amd64" in text
+    for driver, presence in (("virtio_pci", "module"), ("virtio_blk", "module"), ("virtio_net", "module"), ("ext4", "builtin"), ("overlay", "module")):
+        assert driver in text
+    assert len(m["digest"]) == 64
+
+
+def test_images_are_listed_and_in_use_ones_stay(shared):
+    v = shared.create(wait=None, start=False)
+    listed = shared.get("/api/images").json
+    assert "base" in json.dumps(listed)
+    a = shared.delete("/api/images/base")
+    assert a.status == 409 or shared.get(f"/api/images/{v['image']['digest']}").status == 200, a
+    shared.remove(v["id"])
+
+
+def kinds(tmp, kernel):
+    real = kernel.read_bytes()
+    yield "text", b"this is a text file, not a kernel\n" * 100, ("text",)
+    yield "empty", b"", ("empty",)
+    yield "gzip", gzip.compress(real[:65536]), ("gzip",)
+    yield "cut", real[:600], ()
+    yield "noise", os.urandom(65536), ()
+
+
+def test_kernels_that_are_none_are_refused(shared, bundle, tmp_path):
+    for name, data, words in kinds(tmp_path, bundle / "kernel"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        job, error = build(shared, name=f"bad-{name}", kernel=str(path), rootfs=str(bundle / "rootfs"))
+        assert error, (name, job)
+        for word in words:
+            assert word in json.dumps(error), (name, error)
+        assert shared.get(f"/api/images/bad-{name}").status == 404
+
+
+def test_a_rootfs_that_is_no_file_system(shared, bundle, tmp_path):
+    path = tmp_path / "rootfs"
+    path.write_bytes(b"not a file system" * 10000)
+    _, error = build(shared, name="badroot", kernel=str(bundle / "kernel"), rootfs=str(path), initrd=str(bundle / "initrd"))
+    assert error and "file system" in json.dumps(error), error
+
+
+def test_a_kernel_without_root_driver_and_initrd_is_refused_with_that_sentence(shared, bundle):
+    _, error = build(shared, name="noinit", kernel=str(bundle / "kernel"), rootfs=str(bundle / "rootfs"))
+    text = json.dumps(error)
+    assert error and "virtio_blk" in text and "initr" in text, error
+    assert shared.get("/api/images/noinit").status == 404
+
+
+def test_an_import_is_test_booted_and_published(shared, bundle):
+    job, error = build(shared, name="mine", kernel=str(bundle / "kernel"), rootfs=str(bundle / "rootfs"), initrd=str(bundle / "initrd"))
+    assert not error, error
+    assert any("boot" in p["phase"] for p in job["phases"]), job
+    v = shared.create(wait="network", image="mine")
+    shared.remove(v["id"])
+    assert shared.delete("/api/images/mine").status in (200, 204)
+    assert shared.get("/api/images/mine").status == 404
+    assert shared.post("/api/images/gc").status == 200
+
+
+def test_a_failed_build_leaves_nothing(shared):
+    builds = [p.name for p in (shared.state / "images").iterdir() if p.name.startswith(".build")]
+    assert builds == []
+
+
+def test_missing_files_are_named(shared):
+    _, error = build(shared, name="none", kernel="/no/such/kernel", rootfs="/no/such/rootfs")
+    assert error and "/no/such/kernel" in json.dumps(error), error
+    _, error = build(shared, name="none", recipe="no-such-recipe")
+    assert error and "no-such-recipe" in json.dumps(error), error
+    assert BOOT_TIMEOUT
