@@ -130,7 +130,8 @@ static int check_string(const struct place *p, const json_t *v)
 	char problem[64];
 
 	if (n < (size_t)f->min || n > (size_t)f->max) {
-		(void)snprintf(problem, sizeof(problem), "found %zu bytes", n); /* fits */
+		(void)snprintf(problem, sizeof(problem), "found %zu byte%s", n,
+			       n == 1 ? "" : "s"); /* fits */
 		return complain(p, -ERANGE, "json.range", problem);
 	}
 	for (size_t i = 0; i < n; i++) {

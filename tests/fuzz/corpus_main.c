@@ -1,6 +1,6 @@
 /*
- * Runs a fuzz target over its committed corpus, as an ordinary test without libFuzzer: every file as
- * it is, every beginning of it, and every byte of it changed.
+ * Runs a fuzz target over its committed corpus, as an ordinary test without libFuzzer: every file
+ * as it is, every beginning of it, and every byte of it changed.
  * Usage: fuzz_NAME FOLDER...; fails when a folder holds no file.
  */
 #include <dirent.h>

@@ -101,7 +101,7 @@ class Checkers(unittest.TestCase):
         self.assert_named('style', 'lib/low/low.h:5: typedef of a struct')
 
     def test_spelling(self):
-        self.body('/* teh end */'.replace('teh', 'te' 'h'))
+        self.body('/* te' 'h end */')
         self.assert_named('style', 'lib/low/low.c:8:')
 
     def test_sizes(self):

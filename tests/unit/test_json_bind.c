@@ -106,7 +106,7 @@ static void says_what_does_not_fit(void **state)
 		{"{\"userId\":7}", "json.type",
 		 "request.userId: found an integer, expected a string of 2 to 8 bytes"},
 		{"{\"userId\":\"a\"}", "json.range",
-		 "request.userId: found 1 bytes, expected a string of 2 to 8 bytes"},
+		 "request.userId: found 1 byte, expected a string of 2 to 8 bytes"},
 		{"{\"userId\":\"123456789\"}", "json.range",
 		 "request.userId: found 9 bytes, expected a string of 2 to 8 bytes"},
 		{"{\"userId\":\"a\\nb\"}", "json.range",
