@@ -92,13 +92,26 @@ class Checkers(unittest.TestCase):
 
     def test_form(self):
         self.body('  int   x;')
-        self.assert_named('style', 'lib/low/low.c:8:')
+        self.assert_named('style', 'lib/low/low.c:7: not formatted')
         self.body('/* ' + 'x' * 100 + ' */')
         self.assert_named('style', 'lib/low/low.c:8: 114 columns')
         self.body('#if X', '#endif')
         self.assert_named('style', 'lib/low/low.c:8: #if inside low()')
         self.write('lib/low/low.h', '#pragma once\n' + HEAD + 'typedef struct x x;\n')
         self.assert_named('style', 'lib/low/low.h:5: typedef of a struct')
+
+    def test_format_mends_form(self):
+        long = 'word ' * 30 + 'end'
+        self.write('lib/low/low.h', '#pragma once\n' + HEAD + f'/* {long}\n * {long} */\n'
+                   f'struct x {{\n\tint a; /* {long} */\n  char *b; /* short */\n}};\n'
+                   'int low(void);\n')
+        self.assert_named('style', 'not formatted', 'columns')
+        subprocess.run([os.path.join(ROOT, 'tools', 'format'), '--root', self.dir, 'lib'], check=True)
+        self.assertEqual(self.run_tool('style'), (0, ''))
+        with open(os.path.join(self.dir, 'lib/low/low.h'), encoding='utf-8') as f:
+            words = f.read().split()
+        self.assertEqual(words.count('word'), 90)  # nothing is lost
+        self.assertEqual(words.count('end'), 3)
 
     def test_spelling(self):
         self.body('/* te' 'h end */')
