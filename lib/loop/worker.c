@@ -99,6 +99,7 @@ void workers_done(struct loop *l)
 	(void)pthread_mutex_unlock(&l->lock);
 	for (unsigned i = 0; i < l->workers_n; i++)
 		(void)pthread_join(l->workers[i], NULL); /* joinable and not joined yet */
+	l->workers_n = 0;
 }
 
 int loop_work(struct loop *l, struct job *j)

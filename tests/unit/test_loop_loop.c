@@ -209,7 +209,6 @@ static void step_inside(struct watch *w, uint32_t got)
 	(void)got;
 	assert_int_equal(read(w->fd, &c, 1), 1);
 	x->calls++;
-	close_end(x->victim); /* it also waits in this, the outer, round */
 	assert_int_equal(loop_step(l, 0, NULL), 0);
 }
 
@@ -221,12 +220,14 @@ static void rounds_nest(void **state)
 	open_end(&a, EPOLLIN);
 	open_end(&b, EPOLLIN);
 	a.w.ready = step_inside;
-	a.victim = &b;
+	b.victim = &b;
 	poke(&a); /* ready first, and epoll keeps that order */
 	poke(&b);
 	assert_int_equal(loop_step(l, -1, NULL), 0);
 	assert_int_equal(a.calls, 1);
+	assert_int_equal(b.calls, 1); /* inside; the outer round had fetched it, too */
 	close_end(&a);
+	close_end(&b);
 }
 
 static void stop_now(struct watch *w, uint32_t got)

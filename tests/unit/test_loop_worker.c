@@ -4,10 +4,12 @@
 #include "loop/loop.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "loop/loop_internal.h"
 #include "unit.h"
 
 #define MANY 500
@@ -151,24 +153,55 @@ static void done_may_queue_again(void **state)
 	assert_int_equal(ran_n, 5);
 }
 
-/* loop_free waits for jobs that run and drops those that don't; none is reported as done. */
-static void freeing_joins(void **state)
+/* Opens the gate for the jobs that run, once loop_free has said that no other may begin. */
+static void *open_gate_at_the_end(void *arg)
+{
+	bool quit = false;
+
+	(void)arg;
+	while (!quit) {
+		assert_int_equal(pthread_mutex_lock(&l->lock), 0);
+		quit = l->quit;
+		assert_int_equal(pthread_mutex_unlock(&l->lock), 0);
+		(void)sched_yield(); /* always succeeds on Linux */
+	}
+	for (unsigned i = 0; i < LOOP_WORKERS; i++)
+		assert_int_equal(write(gate[1], "x", 1), 1);
+	return NULL;
+}
+
+static bool all_are_busy(void)
+{
+	bool busy;
+
+	assert_int_equal(pthread_mutex_lock(&l->lock), 0);
+	busy = l->workers_n == LOOP_WORKERS && l->idle_n == 0 && !l->todo.first;
+	assert_int_equal(pthread_mutex_unlock(&l->lock), 0);
+	return busy;
+}
+
+/* What loop_free does first: it waits for the jobs that run and drops the others.  Those that ran
+ * end with the loop, undelivered. */
+static void freeing_joins_and_drops(void **state)
 {
 	struct task t[LOOP_WORKERS + 3];
+	pthread_t opener;
 
 	(void)state;
-	for (unsigned i = 0; i < LOOP_WORKERS + 3; i++) {
+	for (unsigned i = 0; i < LOOP_WORKERS + 3; i++)
 		t[i] = task(i, wait_at_gate);
+	for (unsigned i = 0; i < LOOP_WORKERS; i++)
 		assert_int_equal(loop_work(l, &t[i].job), 0);
-	}
+	while (!all_are_busy())
+		(void)sched_yield(); /* always succeeds on Linux */
+	for (unsigned i = LOOP_WORKERS; i < LOOP_WORKERS + 3; i++)
+		assert_int_equal(loop_work(l, &t[i].job), 0);
+	assert_int_equal(pthread_create(&opener, NULL, open_gate_at_the_end, NULL), 0);
+	workers_done(l);
+	assert_int_equal(pthread_join(opener, NULL), 0);
+	assert_int_equal(ran_n, LOOP_WORKERS);
 	for (unsigned i = 0; i < LOOP_WORKERS + 3; i++)
-		assert_int_equal(write(gate[1], "x", 1), 1);
-	loop_free(l);
-	assert_int_equal(finished_n, 0);
-	assert_true(ran_n <= LOOP_WORKERS + 3);
-	for (unsigned i = 0; i < LOOP_WORKERS + 3; i++)
-		assert_false(t[i].finished);
-	assert_int_equal(loop_new(&l, NULL), 0);
+		assert_int_equal(t[i].ran, i < LOOP_WORKERS);
 }
 
 static sigset_t worker_mask;
@@ -201,8 +234,8 @@ static void workers_take_no_signals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(jobs_run_elsewhere), T(first_in_first_out),	   T(done_may_queue_again),
-		T(freeing_joins),      T(workers_take_no_signals),
+		T(jobs_run_elsewhere),	    T(first_in_first_out),	T(done_may_queue_again),
+		T(freeing_joins_and_drops), T(workers_take_no_signals),
 	};
 
 	return RUN_TESTS(tests);
