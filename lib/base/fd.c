@@ -235,7 +235,8 @@ static int copy_range(int src_fd, int dst_fd, off_t from, off_t to)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
+		if (n < 0 &&
+		    (errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
 			return copy_by_hand(src_fd, dst_fd, from, to);
 		if (n < 0)
 			return -errno;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -180,6 +181,29 @@ static void copies_data_not_holes(void **state)
 	assert_int_equal(fd_copy_sparse(src, -1, &bytes, &e), -EBADF);
 }
 
+/* A memfd lives in a tmpfs of its own, where the kernel's copy_file_range refuses (EXDEV). */
+static void copies_between_file_systems(void **state)
+{
+	enum { DATA = 300000, FAR = 4 << 20 };
+	auto_close int src = memfd_create("source", MFD_CLOEXEC);
+	auto_close int dst = open(at("dst"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	auto_free char *want = malloc(DATA), *got = calloc(1, DATA);
+	uint64_t bytes = 0;
+	struct stat st;
+
+	(void)state;
+	assert_true(want && got);
+	memset(want, 'w', DATA);
+	assert_int_equal(pwrite(src, want, DATA, FAR), DATA);
+	assert_int_equal(ftruncate(src, 2 * FAR), 0);
+	assert_int_equal(fd_copy_sparse(src, dst, &bytes, NULL), 0);
+	assert_int_equal(fstat(dst, &st), 0);
+	assert_int_equal(st.st_size, 2 * FAR);
+	assert_true(bytes >= DATA && bytes < FAR);
+	assert_int_equal(pread(dst, got, DATA, FAR), DATA);
+	assert_memory_equal(got, want, DATA);
+}
+
 static void copies_nothing_of_nothing(void **state)
 {
 	auto_close int src = open(at("src0"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -263,6 +287,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(removes_trees_but_not_through_links, make_dir,
 						drop_dir),
 		cmocka_unit_test_setup_teardown(copies_data_not_holes, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(copies_between_file_systems, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(copies_nothing_of_nothing, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(writes_all_without_blocking_flag, make_dir,
 						drop_dir),
