@@ -39,6 +39,7 @@ int phase_early(struct boot *b, struct line *ok, struct fault *f)
 		if (i == 0)
 			console_open();
 	}
+	(void)textfile_write(RCU_EXPEDITED, "1"); /* only speed is lost without it */
 	watch_open(&b->watch);
 	return rc;
 }

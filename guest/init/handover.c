@@ -16,6 +16,7 @@
 #include "init/arp.h"
 #include "init/execfmt.h"
 #include "init/init.h"
+#include "init/textfile.h"
 
 #define INTERPRETERS_MAX 4 /* exec_binprm() follows five files in all */
 
@@ -42,11 +43,11 @@ static int check_program(const char *path, struct fault *f)
 		ssize_t n;
 		auto_close int fd = open(program, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
+		if ((fd < 0 || fstat(fd, &st)) && depth == 0)
+			return fault_set(f, FAULT_INIT_MISSING, program, "%s", strerror(errno));
 		if (fd < 0 || fstat(fd, &st))
-			return fault_set(
-				f, depth ? FAULT_INIT_INTERPRETER_MISSING : FAULT_INIT_MISSING,
-				program, depth ? "needed by %2$s: %1$s" : "%s", strerror(errno),
-				path);
+			return fault_set(f, FAULT_INIT_INTERPRETER_MISSING, program,
+					 "needed by %s: %s", path, strerror(errno));
 		if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111))
 			return fault_set(f, FAULT_INIT_NOT_EXECUTABLE, program, "mode %04o%s",
 					 (unsigned)(st.st_mode & 07777),
@@ -104,6 +105,7 @@ int phase_handover(struct boot *b, struct line *ok, struct fault *f)
 		(void)arp_announce(&b->nic,
 				   b->params.net.ip); /* the net phase has reported the first */
 	watch_close(&b->watch);
+	(void)textfile_write(RCU_EXPEDITED, "0"); /* as the kernel had it */
 	line_str(ok, "init", path);
 	line_u64(ok, "uptime_ms", clock_boot_ns() / NS_PER_MS);
 	console_line("handover", "ok", ok);

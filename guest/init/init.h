@@ -15,6 +15,10 @@
 
 #define PHASE_SKIPPED 1
 
+/* "1" while hearth-init runs: closing a packet socket and most mounts wait for an RCU grace period,
+ * which is otherwise up to 10 ms each (kernel-parameters.txt, rcupdate.rcu_expedited). */
+#define RCU_EXPEDITED "/sys/kernel/rcu_expedited"
+
 struct boot {
 	char *const *argv; /* borrowed from main: argv[1..] belong to the real init */
 	struct params params;

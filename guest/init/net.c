@@ -58,7 +58,8 @@ static int find_nic(struct boot *b, int fd, struct nic *ret, struct fault *f)
 			*ret = nics[rc];
 			return 0;
 		}
-		if (watch_wait(&b->watch, deadline))
+		/* More cards would not make the choice clearer. */
+		if (f->code == FAULT_NIC_AMBIGUOUS || watch_wait(&b->watch, deadline))
 			return -1;
 	}
 }
@@ -123,6 +124,13 @@ static void report(const struct net_params *n, const struct nic *nic, struct lin
 	line_str(ok, "carrier", nic->has_carrier ? "yes" : "no");
 }
 
+static int raise_loopback(int fd, struct fault *f)
+{
+	int rc = rtnl_link_up(fd, LOOPBACK_INDEX, 0);
+
+	return rc ? fault_set(f, FAULT_NET_SETUP, "lo", "%s", strerror(-rc)) : 0;
+}
+
 int phase_net(struct boot *b, struct line *ok, struct fault *f)
 {
 	const struct net_params *n = &b->params.net;
@@ -131,12 +139,9 @@ int phase_net(struct boot *b, struct line *ok, struct fault *f)
 
 	if (rc)
 		return fault_set(f, FAULT_NET_SETUP, "rtnetlink", "%s", strerror(-rc));
-	rc = rtnl_link_up(fd, LOOPBACK_INDEX, 0);
-	if (rc)
-		return fault_set(f, FAULT_NET_SETUP, "lo", "%s", strerror(-rc));
 	if (!n->has_mac && !n->has_ip && !n->mtu) {
 		line_str(ok, "why", "no network fields");
-		return PHASE_SKIPPED;
+		return raise_loopback(fd, f) ?: PHASE_SKIPPED;
 	}
 	if (find_nic(b, fd, &b->nic, f) || configure(fd, &b->nic, n, f))
 		return -1;
@@ -147,5 +152,5 @@ int phase_net(struct boot *b, struct line *ok, struct fault *f)
 		rc = arp_announce(&b->nic, n->ip);
 		line_str(ok, "arp", rc ? strerror(-rc) : "announced");
 	}
-	return 0;
+	return raise_loopback(fd, f); /* last: nobody waits for it yet */
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -34,6 +35,13 @@ int textfile_read(const char *path, char *ret, size_t cap)
 		len--;
 	ret[len] = '\0';
 	return (int)len;
+}
+
+int textfile_write(const char *path, const char *text)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
 uint64_t textfile_u64(const char *path, uint64_t otherwise)
