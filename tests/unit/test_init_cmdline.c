@@ -1,5 +1,6 @@
 /*
- * Tests of guest/init/cmdline: fields, the kernel's quoting, precedence, contradictions, hostile text.
+ * Tests of guest/init/cmdline: fields, the kernel's quoting, precedence, contradictions, hostile
+ * text.
  */
 #include "init/cmdline.h"
 

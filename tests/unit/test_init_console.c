@@ -1,5 +1,6 @@
 /*
- * Tests of guest/init/console: bare and quoted values, cutting, and that no value can forge anything.
+ * Tests of guest/init/console: bare and quoted values, cutting, and that no value can forge
+ * anything.
  */
 #include "init/console.h"
 

@@ -84,7 +84,8 @@ static void real_program(void **state)
 	assert_int_equal(probe(head, len, got), EXEC_PLAIN);
 }
 
-/* Each byte of the header set to extremes, each length: nothing is read outside, no endless name. */
+/* Each byte of the header set to extremes, each length: nothing is read outside, no endless
+ * name. */
 static void headers_that_lie(void **state)
 {
 	static const uint8_t extremes[] = {0x00, 0x01, 0x7f, 0x80, 0xff};

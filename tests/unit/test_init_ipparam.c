@@ -1,5 +1,6 @@
 /*
- * Tests of guest/init/ipparam: the examples of the kernel's nfsroot.rst, every field, what is refused.
+ * Tests of guest/init/ipparam: the examples of the kernel's nfsroot.rst, every field, what is
+ * refused.
  */
 #include "init/ipparam.h"
 
