@@ -2,12 +2,13 @@
 /*
  * Every limit that a user or a guest can reach, with its reason.  Each has a test at the limit.
  */
-#define LIMIT_NAME_LEN		  63  /* RFC 1035 label: names of VMs become host names */
-#define LIMIT_USER_LEN		  64  /* a UUID or an e-mail-like handle */
-#define LIMIT_LABELS		  32  /* labels a VM */
-#define LIMIT_LABEL_LEN		  128 /* bytes of a label's key or value */
-#define LIMIT_VCPUS		  32  /* as Firecracker (reference 1.3) */
-#define LIMIT_RAM_MIB		  (1024u * 1024u) /* 1 TiB: beyond any host we know, keeps sums in 64 bits */
+#define LIMIT_NAME_LEN	63  /* RFC 1035 label: names of VMs become host names */
+#define LIMIT_USER_LEN	64  /* a UUID or an e-mail-like handle */
+#define LIMIT_LABELS	32  /* labels a VM */
+#define LIMIT_LABEL_LEN 128 /* bytes of a label's key or value */
+#define LIMIT_VCPUS	32  /* as Firecracker (reference 1.3) */
+/* 1 TiB: beyond any host we know, keeps sums in 64 bits */
+#define LIMIT_RAM_MIB		  (1024u * 1024u)
 #define LIMIT_DISK_MIB		  (16u * 1024u * 1024u) /* 16 TiB: ext4 with 4 KiB blocks */
 #define LIMIT_DRIVES		  8			/* root, overlay, six more */
 #define LIMIT_BOOT_ARGS_LEN	  1024 /* half of the 2048 bytes that a kernel command line has */

@@ -39,7 +39,8 @@ static int check_ranges(const struct network *n, struct err *e)
 	return 0;
 }
 
-/* Addresses that may be used between machines: not loopback, multicast, "this network" or link-local. */
+/* Addresses that may be used between machines: not loopback, multicast, "this network" or
+ * link-local. */
 static bool is_usable(uint32_t addr)
 {
 	uint32_t top = addr >> 24;

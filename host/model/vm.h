@@ -53,7 +53,8 @@ struct vm_process {
 
 struct vm_lease {
 	uint32_t
-		number; /* unique on this host, from 1; names the TAP (hv17), the uid and the vsock CID */
+		/* unique on this host, from 1; names the TAP (hv17), the uid and the vsock CID */
+		number;
 	uint32_t ip; /* host byte order */
 	uint8_t mac[6];
 };

@@ -1,6 +1,6 @@
 /*
- * Table lease: which VM holds which number, address and MAC; given and taken back in one transaction.
- * Called by the controller on the loop's thread.
+ * Table lease: which VM holds which number, address and MAC; given and taken back in one
+ * transaction. Called by the controller on the loop's thread.
  */
 #include <errno.h>
 #include <string.h>

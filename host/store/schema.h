@@ -26,7 +26,8 @@ static const char *const store_migrations[] = {
 	" created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL,"
 	" UNIQUE (user_id, name)) STRICT, WITHOUT ROWID;"
 
-	/* A lease goes only when its VM's process has been reaped; RESTRICT makes a slip an error. */
+	/* A lease goes only when its VM's process has been reaped; RESTRICT makes a slip an
+	 * error. */
 	"CREATE TABLE lease ("
 	" number INTEGER PRIMARY KEY, vm TEXT NOT NULL UNIQUE REFERENCES vm (id) ON DELETE "
 	"RESTRICT,"

@@ -233,8 +233,8 @@ static int migrate(struct store *s, struct err *e)
 	return 0;
 }
 
-/* FULL: a VM whose creation was answered must be known after a power cut, or its disk would look like
- * an orphan's.  quick_check reads the whole file, a few MiB at most. */
+/* FULL: a VM whose creation was answered must be known after a power cut, or its disk would look
+ * like an orphan's.  quick_check reads the whole file, a few MiB at most. */
 static int set_up(struct store *s, struct err *e)
 {
 	char verdict[200];

@@ -5,7 +5,8 @@
  *
  * Every function that changes something is one transaction unless it runs between store_begin and
  * store_commit.  Failures: id "store.locked" (another process holds it, ERR_HOST), "store.corrupt",
- * "store.read-only", "store.full", "store.newer" (made by a newer Hearth), each with path and remedy.
+ * "store.read-only", "store.full", "store.newer" (made by a newer Hearth), each with path and
+ * remedy.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,7 +37,8 @@ int store_vm_each(struct store *s, store_vm_fn *fn, void *ctx, struct err *e);
 
 /* Leases.  take: lowest free number on the host and lowest free address of the network, in the
  * current transaction; -ENOSPC (id "network.exhausted", names the network, its size and use).
- * want_ip/want_mac 0/NULL: any; a clash is -EEXIST (id "network.address-taken" / "network.mac-taken"). */
+ * want_ip/want_mac 0/NULL: any; a clash is -EEXIST (id "network.address-taken" /
+ * "network.mac-taken"). */
 int store_lease_take(struct store *s, const struct network *n, const char *vm_id, uint32_t want_ip,
 		     const uint8_t *want_mac, struct vm_lease *ret, struct err *e);
 int store_lease_free(struct store *s, const char *vm_id, struct err *e);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * What the files of host/store share: the open database, its prepared statements, and one way to bind,
- * step and report.
+ * What the files of host/store share: the open database, its prepared statements, and one way to
+ * bind, step and report.
  */
 #include <sqlite3.h>
 

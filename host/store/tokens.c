@@ -1,5 +1,6 @@
 /*
- * Tables token (hashes only) and idempotency.  Called by the API and the controller on the loop's thread.
+ * Tables token (hashes only) and idempotency.  Called by the API and the controller on the loop's
+ * thread.
  */
 #include <errno.h>
 #include <string.h>
