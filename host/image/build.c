@@ -5,8 +5,8 @@
  *	<images>/.build-<pid>-<random>/bundle/  becomes <images>/<digest>
  *	<images>/.build-<pid>-<random>/…        logs and work files of the builder
  *
- * A directory whose lock is free belongs to a builder that has died.  Making, publishing and sweeping
- * happen under the lock of <images>, so no directory is seen between mkdir and flock.
+ * A directory whose lock is free belongs to a builder that has died.  Making, publishing and
+ * sweeping happen under the lock of <images>, so no directory is seen between mkdir and flock.
  *
  * Called by recipes, in a process of their own.
  */

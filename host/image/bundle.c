@@ -1,6 +1,7 @@
 /*
  * Published bundles: find, list, verify, remove, collect garbage.
- * Called by the controller's workers and by tools.  Trust: names come from users, directories are ours.
+ * Called by the controller's workers and by tools.  Trust: names come from users, directories are
+ * ours.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -131,6 +132,25 @@ static int open_digest(const char *images_dir, const char *digest, const char *n
 	memcpy(i->digest, digest, HASH_TEXT_LEN);
 	text_set(i->name, sizeof(i->name), name ? name : ""); /* valid names fit */
 	rc = check_sizes(i, e);
+	if (!rc)
+		*ret = take_ptr(i);
+	return rc;
+}
+
+int build_check(const struct image_build *b, struct image **ret, struct err *e)
+{
+	AUTO(image) i = mem_zalloc(sizeof(*i));
+	int rc;
+
+	if (!i || !(i->dir = mem_strdup(b->bundle)))
+		return err_nomem(e);
+	rc = manifest_read(i->dir, i, e);
+	if (!rc)
+		rc = manifest_digest(i->manifest, i->digest, e);
+	if (!rc)
+		rc = check_sizes(i, e);
+	if (!rc)
+		rc = image_verify(i, e);
 	if (!rc)
 		*ret = take_ptr(i);
 	return rc;

@@ -1,11 +1,11 @@
 /*
  * Before a VM is made: can this image boot with so much RAM, and the VM's own disk.
  *
- * The overlay's disk is an empty ext4 made by mke2fs for each VM: 4 ms and 0.2 MiB at 4 GiB, no slower
- * than growing a copied template, always of the right size, with an UUID of its own (measured November
- * 2026).  "assume_storage_prezeroed" tells the guest that inode tables are zero already; without it the
- * guest's kernel writes them all in the background, 64 MiB for 4 GiB.  No resize_inode: it takes 2 MiB
- * and only serves file systems that grow.
+ * The overlay's disk is an empty ext4 made by mke2fs for each VM: 4 ms and 0.2 MiB at 4 GiB, no
+ * slower than growing a copied template, always of the right size, with an UUID of its own
+ * (measured November 2026).  "assume_storage_prezeroed" tells the guest that inode tables are zero
+ * already; without it the guest's kernel writes them all in the background, 64 MiB for 4 GiB.  No
+ * resize_inode: it takes 2 MiB and only serves file systems that grow.
  *
  * Called on the controller's workers.  Trust: the request was bounded by its caller.
  */

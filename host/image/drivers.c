@@ -37,8 +37,8 @@ const char *const image_driver_modules[DRV_N_] = {
 	[DRV_OVERLAY] = "overlay",
 };
 
-/* The option that builds it, and the name under which it registers: a string in the kernel's image if
- * and only if it is built in (drivers/virtio/virtio_pci_common.c and so on, `.driver.name`). */
+/* The option that builds it, and the name under which it registers: a string in the kernel's image
+ * if and only if it is built in (drivers/virtio/virtio_pci_common.c and so on, `.driver.name`). */
 static const struct {
 	const char *config, *string;
 } facts[DRV_N_] = {

@@ -4,8 +4,8 @@
  * <images>/<digest>/, and names that point at them, <images>/names/<name> (symlink).
  *
  * The digest is SHA-256 over the sorted list of "path sha256" lines of the bundle's files, the
- * manifest excluded but for the facts that requests rely on (docs/images.md).  A bundle never changes
- * once it is published.  Blocking; call on a worker or in tools.
+ * manifest excluded but for the facts that requests rely on (docs/images.md).  A bundle never
+ * changes once it is published.  Blocking; call on a worker or in tools.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,16 +19,17 @@
 
 struct err;
 
-enum image_driver { /* drivers that decide whether a VM boots */
-		    DRV_VIRTIO_PCI,
-		    DRV_VIRTIO_MMIO,
-		    DRV_VIRTIO_BLK,
-		    DRV_VIRTIO_NET,
-		    DRV_VIRTIO_SCSI,
-		    DRV_VSOCK,
-		    DRV_EXT4,
-		    DRV_OVERLAY,
-		    DRV_N_
+/* Drivers that decide whether a VM boots. */
+enum image_driver {
+	DRV_VIRTIO_PCI,
+	DRV_VIRTIO_MMIO,
+	DRV_VIRTIO_BLK,
+	DRV_VIRTIO_NET,
+	DRV_VIRTIO_SCSI,
+	DRV_VSOCK,
+	DRV_EXT4,
+	DRV_OVERLAY,
+	DRV_N_
 };
 enum image_presence { DRV_ABSENT, DRV_MODULE, DRV_BUILTIN, DRV_UNKNOWN, DRV_PRESENCE_N_ };
 extern const char *const image_driver_names[DRV_N_];
@@ -45,7 +46,7 @@ struct image_probe {
 struct image {
 	char digest[HASH_TEXT_LEN];
 	char name[LIMIT_NAME_LEN +
-		  1];		  /* name it was published under; "" if none points at it now */
+		  1];		  /* that it was published under; "" if none points at it now */
 	char *dir;		  /* owned: <images>/<digest> */
 	char kernel_version[128]; /* "6.1.0-49-cloud-amd64" */
 	char kernel_format[32];	  /* "bzImage+xz", "ELF", … */
@@ -68,9 +69,9 @@ struct image {
 #define IMAGE_ROOTFS   "rootfs"
 #define IMAGE_MANIFEST "manifest.json"
 
-#define IMAGE_RAM_FACTOR                                                                           \
-	4u /* a bzImage unpacks to 3-4 times its size, an initrd is held twice while
-			     * it is unpacked (failures.md 7: 111 MiB of initrd in 256 MiB of RAM) */
+/* A bzImage unpacks to 3-4 times its size, an initrd is held twice while it is unpacked
+ * (failures.md 7: 111 MiB of initrd in 256 MiB of RAM). */
+#define IMAGE_RAM_FACTOR 4u
 
 /* ref: a name, a full digest, or a unique prefix of at least 8 digits.  ERR_ABSENT "image.absent";
  * "image.digest-mismatch" when a file is missing or has another size than the manifest says. */
@@ -80,13 +81,14 @@ DEFINE_AUTO(image)
 /* Full check of files against the manifest's digests: "image.digest-mismatch" names the file. */
 int image_verify(const struct image *i, struct err *e);
 
-/* One call per name, sorted, then one per bundle without a name (name ""); i is the callee's only for
- * the call.  A damaged bundle is skipped.  A negative result of fn ends the walk and is returned. */
+/* One call per name, sorted, then one per bundle without a name (name ""); i is the callee's only
+ * for the call.  A damaged bundle is skipped.  A negative result of fn ends the walk and is
+ * returned. */
 typedef int image_fn(void *ctx, const struct image *i);
 int image_each(const char *images_dir, image_fn *fn, void *ctx, struct err *e);
 
-/* By name: remove the name, and the bundle if no other name and no digest in `used` refers to it.  By
- * digest: remove the bundle; ERR_STATE "image.in-use" while a name or `used` refers to it. */
+/* By name: remove the name, and the bundle if no other name and no digest in `used` refers to it.
+ * By digest: remove the bundle; ERR_STATE "image.in-use" while a name or `used` refers to it. */
 int image_remove(const char *images_dir, const char *ref, const char *const *used, size_t used_n,
 		 struct err *e);
 /* Remove bundles without a name and not in `used`, and dead build directories. */
@@ -98,17 +100,17 @@ int image_gc(const char *images_dir, const char *const *used, size_t used_n, uin
  * absent or a module without initrd is "GUEST_NO_ROOT_DRIVER" (failures.md 1, 7). */
 int image_preflight(const struct image *i, uint32_t ram_mib, bool mmio, struct err *e);
 
-/* Make the per-VM disk: an empty sparse ext4 of disk_mib for the overlay, or (direct) a writable copy
- * of the rootfs (reflink where the file system can) that is at least disk_mib long.  path must not
- * exist; nothing is left there on failure.  A full disk is ERR_LIMIT "disk.full". */
+/* Make the per-VM disk: an empty sparse ext4 of disk_mib for the overlay, or (direct) a writable
+ * copy of the rootfs (reflink where the file system can) that is at least disk_mib long.  path must
+ * not exist; nothing is left there on failure.  A full disk is ERR_LIMIT "disk.full". */
 int image_make_disk(const struct image *i, bool direct, const char *path, uint64_t disk_mib,
 		    struct err *e);
 
 /* --- facts read from files (image/kernel.c) --- */
 struct kernel_facts {
 	char format[16]; /* "bzImage", "ELF", "gzip", "text", "empty", "unknown" … by magic */
-	char compression
-		[16]; /* of a bzImage's payload: "gzip","xz","lzma","lz4","zstd","bzip2","lzo","none" */
+	/* Of a bzImage's payload: "gzip", "xz", "lzma", "lz4", "zstd", "bzip2", "lzo", "none". */
+	char compression[16];
 	char version[128]; /* "" if it can't be told */
 	char why[160];	   /* what it is and what to do, where it is not bootable; else "" */
 	bool bootable;	   /* bzImage or ELF for x86-64 */

@@ -12,7 +12,8 @@ struct buf;
 #define UNPACK_KERNEL_MAX ((size_t)192 << 20) /* a vmlinux without debug data has 30 to 80 MiB */
 #define UNPACK_MODULE_MAX ((size_t)16 << 20)  /* the largest of Debian's has 6 MiB */
 
-/* Append what the stream holds.  -EOPNOTSUPP: not compressed in a way that we know; -EBADMSG: damaged;
+/* Append what the stream holds.  -EOPNOTSUPP: not compressed in a way that we know; -EBADMSG:
+ * damaged;
  * -EFBIG: more than max (give or take one read).  A stream that ends badly after data counts as its
  * data. */
 int unpack(const void *data, size_t len, size_t max, struct buf *ret);

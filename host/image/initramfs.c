@@ -1,9 +1,10 @@
 /*
  * Writes an initramfs: hearth-init, the modules it loads, their list, a console.
  *
- * newc (Linux Documentation/driver-api/early-userspace/buffer-format.rst): per file "070701" and thirteen
- * 8-digit hexadecimal fields (ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor
- * namesize check), name with NUL, data, each padded to 4 bytes; at the end an entry "TRAILER!!!".
+ * newc (Linux Documentation/driver-api/early-userspace/buffer-format.rst): per file "070701" and
+ * thirteen 8-digit hexadecimal fields (ino mode uid gid nlink mtime filesize devmajor devminor
+ * rdevmajor rdevminor namesize check), name with NUL, data, each padded to 4 bytes; at the end an
+ * entry "TRAILER!!!".
  *
  * Not compressed: every kernel takes it, and reading 2 MiB more costs the guest less than unpacking
  * them (docs/images.md has the figures).

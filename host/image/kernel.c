@@ -3,12 +3,13 @@
  *
  * bzImage (Linux Documentation/x86/boot.rst), offsets from the file's start, little endian:
  *	0x1f1 u8  setup_sects (0 means 4)     0x1fe u16 0xaa55      0x202 "HdrS"
- *	0x206 u16 protocol version            0x20e u16 kernel_version: offset of a string, less 0x200
+ *	0x206 u16 protocol version            0x20e u16 kernel_version: of a string, less 0x200
  *	0x211 u8  loadflags, bit 0: loaded high (bzImage; without it a zImage)
- *	0x248 u32 payload_offset (2.08+), from the end of the setup sectors;  0x24c u32 payload_length
+ *	0x248 u32 payload_offset (2.08+), from the end of the setup sectors
+ *	0x24c u32 payload_length
  * The payload is the kernel's ELF in one compressed stream; after all but gzip stands its size, u32
  * (Linux scripts/Makefile.lib, size_append).
- * IKCONFIG (kernel/configs.c): "IKCFG_ST", gzip stream, "IKCFG_ED", anywhere in the unpacked kernel.
+ * IKCONFIG (kernel/configs.c): "IKCFG_ST", gzip stream, "IKCFG_ED", somewhere in the ELF.
  *
  * Called by recipes, on worker threads.  Trust: the file is a user's and may be hostile.
  */
@@ -148,7 +149,8 @@ static void bzimage(const struct buf *file, struct kernel_facts *f, struct buf *
 	ret_image->max = UNPACK_KERNEL_MAX + ((size_t)4 << 20);
 	if (!str_eq(f->compression, "gzip") && !str_eq(f->compression, "none") && len > 4)
 		len -= 4;
-	/* Facts that need it stay unknown when it can't be unpacked; the guest's own unpacker decides. */
+	/* Facts that need it stay unknown when it can't be unpacked; the guest's own unpacker
+	 * decides. */
 	if (str_eq(f->compression, "none")
 		    ? buf_add(ret_image, d + at, (size_t)len)
 		    : unpack(d + at, (size_t)len, UNPACK_KERNEL_MAX, ret_image))

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * What makers of images need: facts about kernels, drivers and root file systems, the initramfs, and
- * the private build directory that becomes a bundle by one rename.
+ * What makers of images need: facts about kernels, drivers and root file systems, the initramfs,
+ * and the private build directory that becomes a bundle by one rename.
  *
  * Used by host/recipe; all of it blocks.  Trust: files are a user's and may be hostile.
  */
@@ -59,16 +59,17 @@ struct module_list {
 	const char *path[MODULES_MAX]; /* relative to the directory; borrowed from struct modules */
 	size_t n;
 };
-/* The modules that must be loaded for these drivers, each after those it depends on; drivers that are
- * built in or absent add nothing.  -E2BIG beyond MODULES_MAX, -ELOOP for a circle in modules.dep. */
+/* The modules that must be loaded for these drivers, each after those it depends on; drivers that
+ * are built in or absent add nothing.  -E2BIG beyond MODULES_MAX, -ELOOP for a circle in
+ * modules.dep. */
 int modules_closure(const struct modules *m, const char *const *names, size_t names_n,
 		    struct module_list *ret, struct err *e);
 
 /* --- drivers (drivers.c) --- */
 extern const char
 	*const image_driver_modules[DRV_N_]; /* "virtio_pci", …, "vmw_vsock_virtio_transport" */
-/* Decide each driver: modules' files where given, else the configuration, else the unpacked kernel (a
- * driver whose name is not in it can't be built in), else unknown.  m may be NULL. */
+/* Decide each driver: modules' files where given, else the configuration, else the unpacked kernel
+ * (a driver whose name is not in it can't be built in), else unknown.  m may be NULL. */
 void drivers_tell(const struct kernel *k, const struct modules *m, enum image_presence ret[DRV_N_]);
 
 /* --- root file system (rootfs.c) --- */
@@ -83,8 +84,9 @@ int rootfs_inspect(const char *path, struct rootfs_facts *ret, struct err *e);
 const char *magic_name(const void *head, size_t len);
 
 /* --- initramfs (initramfs.c) --- */
-/* Write an initramfs in newc format: /init, the modules (unpacked, /lib/modules/NAME.ko), their list
- * /hearth/modules, /dev/console.  The same input gives the same bytes. dir, list: NULL, no modules */
+/* Write an initramfs in newc format: /init, the modules (unpacked, /lib/modules/NAME.ko), their
+ * list /hearth/modules, /dev/console.  The same input gives the same bytes. dir, list: NULL, no
+ * modules */
 int initramfs_write(const char *path, const char *init_path, const char *modules_dir,
 		    const struct module_list *list, struct err *e);
 
@@ -104,11 +106,13 @@ int build_begin(const char *images_dir, struct image_build *ret, struct err *e);
 /* Directories of builders that have died; fn may look into them before they are removed. */
 int build_sweep(const char *images_dir, void (*fn)(void *ctx, const char *dir), void *ctx,
 		struct err *e);
-/* Write manifest.json from the facts in i (dir, sizes and digest are filled in) and `extra` (an object
- * whose members are added: source, test_boot, …; borrowed). */
+/* Write manifest.json from the facts in i (dir, sizes and digest are filled in) and `extra` (an
+ * object whose members are added: source, test_boot, …; borrowed). */
 int build_manifest(const struct image_build *b, struct image *i, json_t *extra, struct err *e);
-/* Sync, rename to <images>/<digest>, point the name at it, remove the build directory. A bundle that
- * exists already is kept and the new one dropped. */
+/* Open and verify a bundle that was copied into the build directory. */
+int build_check(const struct image_build *b, struct image **ret, struct err *e);
+/* Sync, rename to <images>/<digest>, point the name at it, remove the build directory. A bundle
+ * that exists already is kept and the new one dropped. */
 int build_publish(struct image_build *b, const char *name, const char *digest, struct err *e);
 /* Remove the build directory; keep: only give the lock back, as for a dead builder. */
 void build_abandon(struct image_build *b, bool keep);

@@ -296,7 +296,8 @@ int manifest_digest(const json_t *manifest, char ret[HASH_TEXT_LEN], struct err 
 	for (size_t n = 0; n < ARRAY_LEN(manifest_files); n++) /* they stand in sorted order */
 		if (manifest_file(manifest, manifest_files[n], &bytes, &sha))
 			rc = rc ? rc : buf_printf(&lines, "%s %s\n", manifest_files[n], sha);
-	/* Its place in the sorted list is that of its file name, manifest.json, less the ".json". */
+	/* Its place in the sorted list is that of its file name, manifest.json, less the
+	 * ".json". */
 	hash_bytes(text, strlen(text), hex);
 	if (rc || buf_printf(&lines, "manifest %s\n", hex))
 		return err_nomem(e);

@@ -5,7 +5,8 @@
  *	modules.builtin  PATH                        one line a driver that is part of the kernel
  *	modules.softdep  "softdep" NAME ["pre:" NAME…] ["post:" NAME…]
  *
- * Called by recipes.  Trust: the directory may be a user's and hostile; circles and sizes are bounded.
+ * Called by recipes.  Trust: the directory may be a user's and hostile; circles and sizes are
+ * bounded.
  */
 #include <errno.h>
 #include <stdio.h>

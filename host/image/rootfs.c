@@ -1,9 +1,11 @@
 /*
  * Recognises root file systems, and refuses what is none with a sentence that says what it is.
  *
- *	ext2/3/4  superblock at 1024: u32 blocks +4, u32 log block size +24, u16 magic 0xef53 +56, u32 compat +92,
- *		  incompat +96, u32 blocks high +336 (Linux Documentation/filesystems/ext4/super.rst)
- *	squashfs  0: "hsqs"      erofs  1024: e2 e1 f5 e0      xfs  0: "XFSB"      btrfs  65600: "_BHRfS_M"
+ *	ext2/3/4  superblock at 1024: u32 blocks +4, u32 log block size +24, u16 magic 0xef53
+ *		  +56, u32 compat +92, incompat +96, u32 blocks high +336
+ *		  (Linux Documentation/filesystems/ext4/super.rst)
+ *	squashfs  0: "hsqs"		erofs  1024: e2 e1 f5 e0
+ *	xfs	  0: "XFSB"		btrfs  65600: "_BHRfS_M"
  *
  * Called by recipes.  Trust: the file is a user's and may be hostile.
  */

@@ -1,6 +1,7 @@
 #pragma once
 /*
- * A private directory per test program and small files in it, for tests of host/image and host/recipe.
+ * A private directory per test program and small files in it, for tests of host/image and
+ * host/recipe.
  */
 #include <errno.h>
 #include <stdarg.h>

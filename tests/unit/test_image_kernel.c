@@ -152,7 +152,8 @@ static void test_bzimage(void **state)
 
 	(void)state;
 	make_elf(&inner, NULL);
-	/* lz4 as the kernel's build writes it: legacy magic, block size, block, size of the whole. */
+	/* lz4 as the kernel's build writes it: legacy magic, block size, block, size of the
+	 * whole. */
 	assert_non_null(buf_room(&packed, 8192));
 	n = LZ4_compress_default(inner.data, packed.data + 8, (int)inner.len, 8000);
 	assert_true(n > 0);
@@ -169,7 +170,8 @@ static void test_bzimage(void **state)
 	assert_string_equal(k.facts.version, "6.1.0-77-test");
 	assert_true(k.facts.bootable);
 	assert_int_equal(k.image.len, inner.len);
-	/* No configuration, no modules: what is not in the image can't be built in, the rest is unknown. */
+	/* No configuration, no modules: what is not in the image can't be built in, the rest is
+	 * unknown. */
 	drivers_tell(&k, NULL, d);
 	assert_int_equal(d[DRV_VIRTIO_BLK], DRV_ABSENT);
 	assert_int_equal(d[DRV_EXT4], DRV_UNKNOWN);

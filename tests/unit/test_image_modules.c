@@ -1,5 +1,6 @@
 /*
- * Which modules are needed, in which order, and the initramfs that carries them, read back by libarchive.
+ * Which modules are needed, in which order, and the initramfs that carries them, read back by
+ * libarchive.
  */
 #include "image_fixture.h"
 
