@@ -30,6 +30,8 @@ static const struct {
 	{"ipv4/conf/default/send_redirects", "0", "the same for links yet to come"},
 	{"ipv4/conf/all/accept_redirects", "0", "the namespace believes no VM about routes"},
 	{"ipv4/conf/all/rp_filter", "1", "a VM's address comes from the bridge only"},
+	{"bridge/bridge-nf-call-iptables", "0", "bridged frames have the bridge family's rules"},
+	{"bridge/bridge-nf-call-arptables", "0", "the same"},
 };
 
 static int apply_settings(bool forward, struct err *e)
@@ -43,15 +45,17 @@ static int apply_settings(bool forward, struct err *e)
 	return sysctl_write("ipv4/ip_forward", forward ? "1" : "0", e);
 }
 
-static int count_links(const struct link *l, void *arg)
+static int count_foreign(const struct link *l, void *arg)
 {
+	uint32_t number;
 	unsigned *n = arg;
 
-	*n += !str_eq(l->name, "lo");
+	*n += !str_eq(l->name, "lo") && !str_eq(l->name, NET_UPLINK) &&
+	      !net_tap_number(l->name, &number);
 	return 0;
 }
 
-/* A namespace of our name that holds links, but not our bridge, is somebody else's. */
+/* A namespace of our name that holds other links, but not our bridge, is somebody else's. */
 static int check_owner(struct net *n, struct link *ret_bridge, bool *ret_found, struct err *e)
 {
 	unsigned links = 0;
@@ -64,7 +68,7 @@ static int check_owner(struct net *n, struct link *ret_bridge, bool *ret_found, 
 	if (!rc && str_eq(ret_bridge->kind, "bridge") &&
 	    (!ret_bridge->alias[0] || str_eq(ret_bridge->alias, n->names.alias)))
 		return 0;
-	rc = link_each(&n->rt, count_links, &links, e);
+	rc = link_each(&n->rt, count_foreign, &links, e);
 	if (rc || !links)
 		return rc;
 	(void)err_set(e, -EEXIST, ERR_HOST, "net.netns-foreign",
