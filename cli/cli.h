@@ -63,7 +63,7 @@ int out_facts(struct cli *c, const json_t *obj, struct err *e);
 /* ids of rows[], one a line. */
 int out_ids(const json_t *rows, const char *key, struct err *e);
 /* Print it; the API's error object behind it is given back. */
-void print_error(struct cli *c, const struct err *e);
+void say_error(struct cli *c, const struct err *e);
 enum tint state_tint(const char *state);
 enum tint verdict_tint(const char *verdict);
 

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/str.h"
 
 #define START_REMEDY                                                                               \
@@ -17,18 +18,20 @@
 /* http:// to another machine would show the token to everybody on the way. */
 static bool is_private(const char *url)
 {
-	static const char *const own[] = {"http://127.", "http://localhost", "http://[::1]"};
+	CURLU *u = curl_url();
+	char *scheme = NULL, *host = NULL;
+	uint32_t addr;
+	bool ok = u && !curl_url_set(u, CURLUPART_URL, url, 0) &&
+		  !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
+		  !curl_url_get(u, CURLUPART_HOST, &host, 0);
 
-	if (str_starts(url, "https://"))
-		return true;
-	for (unsigned i = 0; i < ARRAY_LEN(own); i++) {
-		size_t n = strlen(own[i]);
-
-		/* "http://localhost.example.org" is another machine. */
-		if (str_starts(url, own[i]) && (i == 0 || strchr(":/", url[n])))
-			return true;
-	}
-	return false;
+	if (ok && !str_eq(scheme, "https"))
+		ok = str_eq(host, "localhost") || str_eq(host, "[::1]") ||
+		     (!parse_ipv4(host, &addr) && addr >> 24 == 127);
+	curl_free(scheme);
+	curl_free(host);
+	curl_url_cleanup(u);
+	return ok;
 }
 
 static int take_token(struct http *h, const char *token, struct err *e)

@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 	set_style(&c.err, STDERR_FILENO);
 	rc = run(&c, argc, argv, &e);
 	if (rc < 0)
-		print_error(&c, &e);
+		say_error(&c, &e);
 	http_done(&c.http);
 	json_decref(c.error);
 	return rc < 0 ? err_exit_status(e.kind) : rc;

@@ -53,7 +53,7 @@ int for_each_word(struct cli *c, const struct args *a, word_fn *fn, const void *
 			continue;
 		if (a->words_n == 1)
 			return rc;
-		print_error(c, e);
+		say_error(c, e);
 		if (!status)
 			status = err_exit_status(e->kind);
 	}

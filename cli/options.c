@@ -29,7 +29,7 @@ static unsigned distance(const char *a, const char *b)
 	unsigned d[WORD_MAX + 1][WORD_MAX + 1];
 
 	if (n > WORD_MAX || m > WORD_MAX)
-		return WORD_MAX;
+		return UINT32_MAX; /* not close to anything */
 	for (size_t i = 0; i <= n; i++)
 		d[i][0] = (unsigned)i;
 	for (size_t j = 0; j <= m; j++)

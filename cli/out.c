@@ -243,7 +243,7 @@ static void print_error_text(struct cli *c, const struct err *e)
 	(void)fd_write_all(STDERR_FILENO, buf_text(&out), out.len); /* nowhere else to say it */
 }
 
-void print_error(struct cli *c, const struct err *e)
+void say_error(struct cli *c, const struct err *e)
 {
 	if (c->json)
 		print_error_json(c, e);
