@@ -43,6 +43,19 @@ bool js_bool(const json_t *obj, const char *key)
 	return json_is_true(js_get(obj, key));
 }
 
+const char *js_ms(const json_t *obj, const char *key, char ret[TIME_TEXT])
+{
+	const json_t *v = js_get(obj, key);
+	double ms = json_number_value(v); /* 0 for anything else */
+
+	if (!json_is_number(v) || ms < 0 || ms > 1e15)
+		return "";
+	if (ms >= 10 || ms == 0)
+		return text_ms((uint64_t)ms, ret);
+	(void)snprintf(ret, TIME_TEXT, "%.1f ms", ms); /* fits */
+	return ret;
+}
+
 /* For answers without a described error: who can fix it, by status (base/err.h). */
 static enum err_kind kind_of_status(long status)
 {

@@ -11,6 +11,7 @@
 #include "cli/http.h"
 #include "cli/options.h"
 #include "cli/table.h"
+#include "cli/text.h"
 
 struct cli {
 	struct http http;
@@ -48,6 +49,8 @@ const char *js_text(const json_t *obj, const char *key);
 int64_t js_int(const json_t *obj, const char *key);
 bool js_bool(const json_t *obj, const char *key);
 json_t *js_get(const json_t *obj, const char *key); /* borrowed */
+/* A number of milliseconds as "0.3 ms", "12 ms", "2.31 s"; "" when it is none. */
+const char *js_ms(const json_t *obj, const char *key, char ret[TIME_TEXT]);
 
 /* --- out.c: what people and programs read --- */
 

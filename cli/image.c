@@ -19,14 +19,12 @@
 #define ROUND_MS     1000u
 #define DIGEST_SHOWN 12
 
-/* A job's phases in the order in which they began; those before `told` have been printed whole. */
 struct build {
 	struct cli *cli;
 	struct progress progress;
-	size_t told;
-	uint64_t spent_ms; /* by the phases told */
-	json_t *job;	   /* owned: as last seen */
-	struct buf path;   /* "/api/jobs/job-…" */
+	size_t told;	 /* rows of phases that were printed */
+	json_t *job;	 /* owned: as last seen */
+	struct buf path; /* "/api/jobs/job-…" */
 };
 
 static void build_done(struct build *b)
@@ -36,29 +34,26 @@ static void build_done(struct build *b)
 	buf_done(&b->path);
 }
 
+/* Each phase has a row when it begins and one when it is over. */
 static void tell_phases(struct build *b)
 {
-	json_t *phases = js_get(b->job, "phases");
-	json_t *phase;
+	struct progress *p = &b->progress;
+	json_t *row;
 
-	while ((phase = json_array_get(phases, b->told))) {
-		const char *name = js_text(phase, "phase");
-		bool timed = json_is_integer(js_get(phase, "ms"));
-		char took[TIME_TEXT], text[512];
+	for (; (row = json_array_get(js_get(b->job, "phases"), b->told)); b->told++) {
+		const char *name = js_text(row, "phase"), *state = js_text(row, "state");
+		uint64_t now_ms = (clock_mono_ns() - p->begin_ns) / NS_PER_MS;
+		char took[TIME_TEXT], text[1024];
 
-		if (!str_copy(b->progress.what, sizeof(b->progress.what), name))
-			(void)snprintf(b->progress.what, sizeof(b->progress.what), "%.30s", name);
-		if (str_eq(js_text(phase, "state"), "start") ||
-		    str_eq(js_text(phase, "state"), "running"))
-			return;
-		b->spent_ms += timed ? (uint64_t)js_int(phase, "ms") : 0;
-		(void)snprintf(text, sizeof(text), "%s%s%s  %.400s", timed ? "took " : "",
-			       timed ? text_ms((uint64_t)js_int(phase, "ms"), took)
-				     : js_text(phase, "state"),
-			       "", js_text(phase, "text")); /* cut if longer */
-		progress_line(&b->progress, (clock_mono_ns() - b->progress.begin_ns) / NS_PER_MS,
-			      name, text);
-		b->told++;
+		if (str_eq(state, "start")) {
+			(void)snprintf(p->what, sizeof(p->what), "%s", name); /* cut if longer */
+			if (!b->cli->err_is_terminal) /* a terminal has the ticking line */
+				progress_line(p, now_ms, name, "...");
+			continue;
+		}
+		(void)snprintf(text, sizeof(text), "%s after %s  %s", state, js_ms(row, "ms", took),
+			       js_text(row, "text")); /* cut if longer */
+		progress_line(p, now_ms, name, text);
 	}
 }
 
@@ -202,14 +197,18 @@ int verb_image_import(struct cli *c, const struct args *a, struct err *e)
 
 static void image_row(struct table *t, const json_t *image)
 {
+	const json_t *kernel = js_get(image, "kernel");
+	uint64_t bytes = (uint64_t)(js_int(kernel, "bytes") + js_int(image, "initrdBytes") +
+				    js_int(js_get(image, "rootfs"), "bytes"));
 	char size[TIME_TEXT];
 
 	table_cell(t, TINT_NONE, js_text(image, "name"));
 	table_cellf(t, TINT_NONE, "%.*s", DIGEST_SHOWN, js_text(image, "digest"));
-	table_cellf(t, TINT_NONE, "%s", js_text(js_get(image, "kernel"), "version"));
-	table_cellf(t, TINT_NONE, "%s", js_text(js_get(image, "kernel"), "format"));
-	table_cell(t, TINT_NONE, text_bytes((uint64_t)js_int(image, "bytes"), size));
+	table_cellf(t, TINT_NONE, "%s", js_text(kernel, "version"));
+	table_cellf(t, TINT_NONE, "%s", js_text(kernel, "format"));
+	table_cell(t, TINT_NONE, text_bytes(bytes, size));
 	table_cellf(t, TINT_NONE, "%lld MiB", (long long)js_int(image, "minRamMib"));
+	table_cellf(t, TINT_NONE, "%lld", (long long)js_int(image, "vms"));
 	table_cell(t, TINT_DIM, js_text(image, "created"));
 }
 
@@ -217,7 +216,7 @@ int verb_image_list(struct cli *c, const struct args *a, struct err *e)
 {
 	static const struct column columns[] = {
 		{"NAME", false}, {"DIGEST", false}, {"KERNEL", false}, {"FORMAT", false},
-		{"SIZE", true},	 {"MEMORY", true},  {"CREATED", false}};
+		{"SIZE", true},	 {"MEMORY", true},  {"VMS", true},     {"CREATED", false}};
 	auto_table t = {.columns = columns, .n = ARRAY_LEN(columns)};
 	auto_buf out = {0};
 	auto_answer got = {0};

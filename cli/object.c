@@ -107,15 +107,17 @@ static void network_row(struct table *t, const json_t *n)
 	table_cell(t, TINT_NONE, js_text(n, "gateway"));
 	table_cell(t, TINT_NONE, yes_no(n, "nat"));
 	table_cell(t, TINT_NONE, yes_no(n, "isolated"));
-	table_cellf(t, TINT_NONE, "%lld of %lld", (long long)js_int(n, "leased"),
+	table_cellf(t, TINT_NONE, "%lld of %lld", (long long)js_int(n, "used"),
 		    (long long)js_int(n, "capacity"));
+	table_cell(t, js_bool(n, "up") ? TINT_GOOD : TINT_BAD,
+		   js_bool(n, "up") ? "up" : js_text(n, "fault"));
 }
 
 int verb_network_list(struct cli *c, const struct args *a, struct err *e)
 {
-	static const struct column columns[] = {{"NAME", false},     {"ADDRESSES", false},
-						{"GATEWAY", false},  {"NAT", false},
-						{"ISOLATED", false}, {"LEASED", false}};
+	static const struct column columns[] = {
+		{"NAME", false},     {"ADDRESSES", false}, {"GATEWAY", false}, {"NAT", false},
+		{"ISOLATED", false}, {"LEASED", false},	   {"STATE", false}};
 	auto_table t = {.columns = columns, .n = ARRAY_LEN(columns)};
 	auto_buf out = {0};
 	auto_answer got = {0};

@@ -110,11 +110,11 @@ static void show_phases(struct table *t, const json_t *phases)
 
 	json_array_foreach(phases, i, p)
 	{
-		bool timed = json_is_integer(js_get(p, "ms"));
 		bool state = str_eq(js_text(p, "kind"), "state");
 
-		table_cell(t, TINT_DIM, text_ms((uint64_t)js_int(p, "offsetMs"), at));
-		table_cell(t, TINT_NONE, timed ? text_ms((uint64_t)js_int(p, "ms"), took) : " ");
+		table_cell(t, TINT_DIM, js_ms(p, "offsetMs", at));
+		table_cell(t, TINT_NONE,
+			   json_is_number(js_get(p, "ms")) ? js_ms(p, "ms", took) : " ");
 		table_cell(t, state ? state_tint(js_text(p, "name")) : TINT_NONE,
 			   js_text(p, "name"));
 		table_cell(t, TINT_NONE, js_text(p, "text"));
@@ -215,9 +215,7 @@ static void verify_row(struct table *t, const json_t *row, struct verdicts *v)
 	table_cellf(t, TINT_NONE, "%lld", (long long)js_int(row, "row"));
 	table_cell(t, TINT_NONE, js_text(row, "title"));
 	table_cell(t, verdict_tint(verdict), unbuilt ? "not built yet" : verdict);
-	table_cell(t, TINT_DIM,
-		   json_is_integer(js_get(row, "ms")) ? text_ms((uint64_t)js_int(row, "ms"), time)
-						      : "");
+	table_cell(t, TINT_DIM, js_ms(row, "ms", time));
 	table_cell(t, TINT_NONE, js_text(row, "evidence"));
 }
 
