@@ -73,9 +73,9 @@ int image_preflight(const struct image *i, uint32_t ram_mib, bool mmio, struct e
 			       "as much is needed to unpack them",
 			       ram_mib, i->name, (unsigned long long)((boot_bytes + MIB - 1) / MIB),
 			       IMAGE_RAM_FACTOR);
-	rc = check_driver(i, bus, mmio ? "a disk on MMIO" : "a disk on PCI", e);
+	rc = check_driver(i, DRV_VIRTIO_BLK, "the root disk", e);
 	if (!rc)
-		rc = check_driver(i, DRV_VIRTIO_BLK, "the root disk", e);
+		rc = check_driver(i, bus, mmio ? "a disk on MMIO" : "a disk on PCI", e);
 	if (!rc && str_starts(i->rootfs_fs, "ext")) /* ext4 serves ext2 and ext3, too */
 		rc = check_driver(i, DRV_EXT4, "the root file system", e);
 	return rc;

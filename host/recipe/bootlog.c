@@ -46,6 +46,15 @@ static void look_at_init(struct bootlog *b, const char *phase)
 	}
 }
 
+/* Without hearth-init the kernel is the witness: it mounts the root, or a user's initrd does. */
+static bool says_mounted(const char *line)
+{
+	return strstr(line, "VFS: Mounted root") ||
+	       (strstr(line, "vda") &&
+		(strstr(line, "mounted filesystem") || strstr(line, "Mounting") ||
+		 strstr(line, "mounted with root inode")));
+}
+
 static void look_at_kernel(struct bootlog *b)
 {
 	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
@@ -54,7 +63,7 @@ static void look_at_kernel(struct bootlog *b)
 		b->fault_weight = faults[i].weight;
 		note(b, &b->fault);
 	}
-	if (!b->image->has_init && !b->root.number && strstr(b->line, "VFS: Mounted root"))
+	if (!b->image->has_init && !b->root.number && says_mounted(b->line))
 		note(b, &b->root);
 }
 
@@ -111,7 +120,8 @@ bool bootlog_holds(const struct bootlog *b)
 			return false;
 	if (b->image->has_init)
 		return b->net.number && b->root.number && b->handover.number;
-	/* that the NIC has its address, and so a root and its init run, the network's proof
-	 * shows */
-	return true;
+	/* squashfs and btrfs are mounted without such a line; then only the network's proof shows
+	 * that an init runs. */
+	return b->root.number || str_eq(b->image->rootfs_fs, "squashfs") ||
+	       str_eq(b->image->rootfs_fs, "btrfs");
 }

@@ -89,6 +89,12 @@ static int list_modules(struct making *m, const struct modules *mods, const json
 	return rc;
 }
 
+bool image_is_mmio_only(const struct image *i)
+{
+	return i->drivers[DRV_VIRTIO_PCI] == DRV_ABSENT &&
+	       i->drivers[DRV_VIRTIO_MMIO] != DRV_ABSENT;
+}
+
 /* What any way of booting needs: a bus, a disk, the root's file system. */
 static int check_drivers(const struct making *m, struct err *e)
 {
@@ -96,7 +102,7 @@ static int check_drivers(const struct making *m, struct err *e)
 
 	i.min_ram_mib = 0;
 	i.kernel_bytes = i.initrd_bytes = 0; /* RAM is another question */
-	return image_preflight(&i, 1, i.drivers[DRV_VIRTIO_PCI] == DRV_ABSENT, e);
+	return image_preflight(&i, 1, image_is_mmio_only(&m->image), e);
 }
 
 static void kernel_facts_to_image(struct making *m, const struct kernel *k,

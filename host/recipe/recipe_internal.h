@@ -84,6 +84,8 @@ int make_from_recipe(struct making *m, const struct spec *s, json_t *sources, st
 int make_from_files(struct making *m, struct err *e);
 /* Copy a file, sharing blocks where the file system can; to must not exist. */
 int bundle_copy(const char *from, const char *to, struct err *e);
+/* Its disk and NIC can only be on MMIO. */
+bool image_is_mmio_only(const struct image *i);
 /* Common end: facts of the kernel and drivers, initramfs with hearth-init where wanted. modules_dir
  * NULL: none */
 int make_boot_files(struct making *m, struct kernel *k, const char *modules_dir,

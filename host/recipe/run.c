@@ -171,24 +171,31 @@ static int run_job(struct making *m, char ret_digest[HASH_TEXT_LEN], struct err 
 	return rc;
 }
 
-int recipe_run(const struct recipe_job *job, int progress_fd, char ret_digest[HASH_TEXT_LEN],
+int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[HASH_TEXT_LEN],
 	       struct err *e)
 {
-	struct making m = {.job = job, .b = {.lock_fd = -1}, .progress = {.fd = progress_fd}};
+	struct recipe_job job = *given;
+	struct making m = {.job = &job, .b = {.lock_fd = -1}, .progress = {.fd = progress_fd}};
 	struct err mine = {0};
 	auto_close int lock = -1;
-	int rc = check_job(job, &mine);
+	auto_free char *images_dir = NULL;
+	int rc = check_job(&job, &mine);
 
 	m.extra = json_object();
 	if (!rc && !m.extra)
 		rc = err_nomem(&mine);
 	if (!rc) {
 		progress_start(&m.progress, "lock", "waiting for other builds");
-		rc = lock_builds(job->images_dir, &lock, &mine);
+		rc = lock_builds(job.images_dir, &lock, &mine);
 		progress_end(&m.progress, rc, "", &mine);
 	}
-	if (!rc)
-		rc = build_sweep(job->images_dir, end_test_boot, NULL, &mine);
+	/* Absolute: the test boot's shim works in another directory. */
+	if (!rc && !(images_dir = realpath(job.images_dir, NULL)))
+		rc = err_sys(&mine, errno, "image.build", "%s", job.images_dir);
+	if (!rc) {
+		job.images_dir = images_dir;
+		rc = build_sweep(job.images_dir, end_test_boot, NULL, &mine);
+	}
 	if (!rc)
 		rc = run_job(&m, ret_digest, &mine);
 	if (rc)

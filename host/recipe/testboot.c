@@ -119,7 +119,7 @@ static int make_network(struct boot *b, struct err *e)
 /* The first engine that can boot here; with KVM only where it was measured to be real. */
 static int choose_engine(struct boot *b, struct err *e)
 {
-	bool mmio = b->image->drivers[DRV_VIRTIO_PCI] == DRV_ABSENT;
+	bool mmio = image_is_mmio_only(b->image);
 	uint32_t need = (mmio ? ENGINE_MMIO : ENGINE_PCI) |
 			(str_starts(b->image->kernel_format, "ELF") ? ENGINE_ELF : ENGINE_BZIMAGE);
 	struct kvm_report kvm;
