@@ -251,7 +251,7 @@ static void test_closest(void **state)
 	(void)state;
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
-	assert_string_equal(closest("ceate", names, 6), "create");
+	assert_string_equal(closest("createe", names, 6), "create");
 	assert_string_equal(closest("lst", names, 6), "list");
 	assert_string_equal(closest("creat", names, 6), "create");
 	assert_string_equal(closest("cre", names, 6), "create");
