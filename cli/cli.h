@@ -72,6 +72,8 @@ enum tint verdict_tint(const char *verdict);
 
 /* --- object.c: what the verbs of all objects share --- */
 
+/* Whose it is when the user did not say: on the socket the name by which hearthd knows its peer. */
+int add_owner(struct cli *c, json_t *body, struct err *e);
 int show_object(struct cli *c, const char *collection, const char *id, struct err *e);
 int remove_each(struct cli *c, const char *collection, const struct args *a, struct err *e);
 /* fn for each positional argument, also behind a failure; several failures are printed as they

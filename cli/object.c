@@ -3,7 +3,6 @@
  * Called by main.c by way of the table of verbs.
  */
 #include <errno.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -15,6 +14,20 @@
 #include "json/json.h"
 
 #define EXIT_HOST 5 /* as ERR_HOST: this machine lacks something */
+
+int add_owner(struct cli *c, json_t *body, struct err *e)
+{
+	uid_t uid = geteuid();
+
+	if (js_get(body, "userId"))
+		return 0;
+	if (!c->http.socket)
+		return err_set(e, -EINVAL, ERR_CALLER, "cli.option",
+			       "over TCP --user must say whose it is");
+	if (json_put(body, "userId", uid ? json_sprintf("uid-%u", uid) : json_string("root")))
+		return err_nomem(e);
+	return 0;
+}
 
 int show_object(struct cli *c, const char *collection, const char *id, struct err *e)
 {
@@ -148,14 +161,6 @@ int verb_network_rm(struct cli *c, const struct args *a, struct err *e)
 
 /* --- tokens --- */
 
-/* The caller's own name, as hearthd records those who come by its socket. */
-static json_t *own_name(void)
-{
-	const struct passwd *pw = getpwuid(geteuid());
-
-	return json_string(pw && *pw->pw_name ? pw->pw_name : "root");
-}
-
 int verb_token_create(struct cli *c, const struct args *a, struct err *e)
 {
 	auto_json json_t *body = NULL;
@@ -164,8 +169,9 @@ int verb_token_create(struct cli *c, const struct args *a, struct err *e)
 	auto_buf out = {0};
 	int rc = args_body(a, &body, e);
 
-	if (!rc && ((!js_get(body, "userId") && json_put(body, "userId", own_name())) ||
-		    (!js_get(body, "role") && json_put(body, "role", json_string("user")))))
+	if (!rc)
+		rc = add_owner(c, body, e);
+	if (!rc && !js_get(body, "role") && json_put(body, "role", json_string("user")))
 		rc = err_nomem(e);
 	if (!rc)
 		rc = api_send(c, "POST", "/api/tokens", body, &got, e);
@@ -231,7 +237,7 @@ static void host_row(struct table *t, const char *name, const json_t *part, bool
 
 	*all_ok = *all_ok && ok;
 	table_cell(t, TINT_NONE, name);
-	table_cell(t, ok ? TINT_GOOD : TINT_BAD, ok ? "ok" : "lacks");
+	table_cell(t, ok ? TINT_GOOD : TINT_DOUBT, ok ? "ok" : "lacks");
 	table_cell(t, TINT_NONE, js_text(part, "text"));
 	if (ok || !*js_text(part, "remedy"))
 		return;

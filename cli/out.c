@@ -104,6 +104,12 @@ static bool all_plain(const json_t *arr)
 	return true;
 }
 
+/* Does it need lines of its own? */
+static bool has_parts(const json_t *v)
+{
+	return json_object_size(v) > 0 || (json_is_array(v) && !all_plain(v));
+}
+
 static void plain_text(const json_t *v, struct buf *b)
 {
 	if (json_is_string(v))
@@ -140,14 +146,13 @@ static void add_fact(struct table *t, const char *key, const json_t *v, unsigned
 	auto_buf text = {0}, name = {0};
 
 	(void)buf_printf(&name, "%*s%s", (int)(2 * depth), "", key);
-	if (is_plain(v) || (json_is_array(v) && all_plain(v)))
+	if (!has_parts(v))
 		list_text(v, &text);
 	if (name.failed || text.failed)
 		t->failed = true;
 	table_cell(t, TINT_DIM, buf_text(&name));
-	table_cell(t, TINT_NONE,
-		   text.len || is_plain(v) || !json_array_size(v) ? buf_text(&text) : " ");
-	if (!is_plain(v) && !(json_is_array(v) && all_plain(v)) && depth < FACTS_DEPTH)
+	table_cell(t, TINT_NONE, text.len || !has_parts(v) ? buf_text(&text) : " ");
+	if (has_parts(v) && depth < FACTS_DEPTH)
 		add_facts(t, v, depth + 1);
 }
 

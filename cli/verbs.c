@@ -72,7 +72,7 @@ const struct opt global_opts[] = {
 };
 
 static const struct opt create_opts[] = {
-	TEXT("user", "USER", "whose VM it is (default: you)", "userId"),
+	TEXT("user", "USER", "whose VM it is (default on the socket: you)", "userId"),
 	{.name = "type",
 	 .type = OPT_TEXT,
 	 .value = "CLASS",
@@ -321,7 +321,7 @@ static const struct opt network_opts[] = {
 	END,
 };
 static const struct opt token_opts[] = {
-	TEXT("user", "USER", "whose token it is (default: you)", "userId"),
+	TEXT("user", "USER", "whose token it is (default on the socket: you)", "userId"),
 	{.name = "role",
 	 .type = OPT_CHOICE,
 	 .value = "ROLE",

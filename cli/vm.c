@@ -102,6 +102,9 @@ int verb_vm_create(struct cli *c, const struct args *a, struct err *e)
 		return rc;
 	if (!js_get(body, "vmType") && json_put(body, "vmType", json_string("cli")))
 		return err_nomem(e);
+	rc = add_owner(c, body, e);
+	if (rc)
+		return rc;
 	text = json_text(body);
 	if (!text)
 		return err_nomem(e);

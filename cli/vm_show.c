@@ -55,7 +55,7 @@ static void engine_fact(struct table *t, const json_t *vm)
 		(void)snprintf(pid, sizeof(pid), ", pid %lld",
 			       (long long)js_int(pids, "engine")); /* fits */
 	table_cell(t, TINT_DIM, "engine");
-	table_cellf(t, TINT_NONE, "%s, asked for %s, virtio over %s, started %lld times%s",
+	table_cellf(t, TINT_NONE, "%s, asked for %s, virtio over %s, run %lld%s",
 		    *used ? used : "none yet", js_text(engine, "asked"), js_text(vm, "transport"),
 		    (long long)js_int(vm, "starts"), pid);
 }
