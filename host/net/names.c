@@ -61,5 +61,14 @@ void net_tap_name(uint32_t number, char ret_name[IFNAMSIZ])
 
 bool net_tap_number(const char *name, uint32_t *ret_number)
 {
-	return str_starts(name, "hv") && !parse_u32(name + 2, 1, UINT32_MAX, ret_number);
+	char again[IFNAMSIZ];
+	uint32_t number;
+
+	if (!str_starts(name, "hv") || parse_u32(name + 2, 1, UINT32_MAX, &number))
+		return false;
+	net_tap_name(number, again);
+	if (!str_eq(again, name)) /* "hv01" */
+		return false;
+	*ret_number = number;
+	return true;
 }
