@@ -22,8 +22,9 @@
 #include "base/parse.h"
 #include "rest/rest_internal.h"
 
-#define BACKLOG	     1024 /* capped by net.core.somaxconn; a burst of clients waits in the kernel */
-#define ACCEPT_ROUND 64	  /* connections a round, so that a flood does not starve the rest */
+/* capped by net.core.somaxconn; on a Unix socket a full one is an error at once */
+#define BACKLOG	     4096
+#define ACCEPT_ROUND 64 /* connections a round, so that a flood does not starve the rest */
 #define ACCEPT_PAUSE_NS                                                                            \
 	(100 * NS_PER_MS) /* when descriptors ran out: some requests end meanwhile */
 #define GROUPS_MAX 256	  /* supplementary groups looked at; Linux allows 65,536, nobody has them */
