@@ -286,23 +286,28 @@ static int import_initrd(struct making *m, struct err *e)
 		return err_set(e, -EINVAL, ERR_CALLER, "initrd.format", "initrd %s: %s",
 			       m->job->initrd,
 			       S_ISREG(st.st_mode) ? "an empty file" : "not a regular file");
-	m->image.initrd_bytes = (uint64_t)st.st_size;
 	return bundle_copy(m->job->initrd, path, e);
 }
 
-/* Room for kernel and initrd, and no less than the default. */
-static uint32_t import_ram(const struct making *m)
+void make_sizes(struct making *m)
 {
 	struct stat st;
 	char path[PATH_MAX];
-	uint64_t bytes = 0;
 
-	for (const char *const *name = (const char *const[]){IMAGE_KERNEL, IMAGE_INITRD, NULL};
-	     *name; name++)
-		if (!in_bundle(m, *name, path, NULL) && !stat(path, &st))
-			bytes += (uint64_t)st.st_size;
-	bytes = (bytes * IMAGE_RAM_FACTOR + MIB - 1) / MIB;
-	return bytes > IMPORT_RAM_MIB ? (uint32_t)bytes : IMPORT_RAM_MIB;
+	if (!in_bundle(m, IMAGE_KERNEL, path, NULL) && !stat(path, &st))
+		m->image.kernel_bytes = (uint64_t)st.st_size;
+	if (m->image.has_initrd && !in_bundle(m, IMAGE_INITRD, path, NULL) && !stat(path, &st))
+		m->image.initrd_bytes = (uint64_t)st.st_size;
+}
+
+/* Room for kernel and initrd, and no less than the default. */
+static uint32_t import_ram(struct making *m)
+{
+	uint64_t bytes;
+
+	make_sizes(m);
+	bytes = (m->image.kernel_bytes + m->image.initrd_bytes) * IMAGE_RAM_FACTOR;
+	return bytes > IMPORT_RAM_MIB * MIB ? (uint32_t)((bytes + MIB - 1) / MIB) : IMPORT_RAM_MIB;
 }
 
 int make_from_files(struct making *m, struct err *e)

@@ -82,6 +82,8 @@ struct making {
 };
 int make_from_recipe(struct making *m, const struct spec *s, json_t *sources, struct err *e);
 int make_from_files(struct making *m, struct err *e);
+/* Sizes of kernel and initrd into the image, for questions about RAM. */
+void make_sizes(struct making *m);
 /* Copy a file, sharing blocks where the file system can; to must not exist. */
 int bundle_copy(const char *from, const char *to, struct err *e);
 /* Its disk and NIC can only be on MMIO. */

@@ -50,6 +50,10 @@ static int boot_and_publish(struct making *m, struct err *e)
 	json_t *report = NULL;
 	int rc;
 
+	make_sizes(m); /* less RAM than that would only show as a silent reset */
+	rc = image_preflight(&m->image, m->image.min_ram_mib, image_is_mmio_only(&m->image), e);
+	if (rc)
+		return err_prefix(e, "stated minimum");
 	progress_start(&m->progress, "test-boot", "booting the image in a network of its own");
 	rc = test_boot(m->job, &m->b, &m->image, &report, e);
 	progress_end(&m->progress, rc, "root mounted, network proven, probes hold", e);
