@@ -306,6 +306,55 @@ static void test_slow_reader(void **state)
 	assert_int_equal(n + (strncmp(strstr(got.data, "id: ") - 1, "\n", 1) != 0), 3001);
 }
 
+static int setup_impatient(void **state)
+{
+	rest_test_conf = (struct rest_conf){.admin_gid = (gid_t)-1,
+					    .tcp = true,
+					    .tcp_addr = 0x7f000001,
+					    .max_connections = 100,
+					    .request_s = 1,
+					    .build = "test"};
+	return rest_setup(state);
+}
+
+static bool nobody_connected(struct rest_fixture *f, void *ctx)
+{
+	(void)ctx;
+	return rest_connections(f->rest) == 0;
+}
+
+/* One that takes nothing at all is dropped, and what it asked for is forgotten. */
+static void test_stuck_reader(void **state)
+{
+	struct rest_fixture *f = *state;
+	struct vm *v = make_vm(f, "a");
+	auto_close int fd = ask(f, false, "GET /api/events?after=0", "");
+	auto_buf got = {0};
+
+	for (unsigned i = 0; i < 5000; i++) /* far more than the socket's buffers take */
+		fake_move(f->control, v, i % 2 ? VM_READY : VM_BOOTING);
+	rest_until(f, nobody_connected, NULL);
+	assert_true(rest_recv(f, fd, &got, NULL));
+	assert_non_null(strstr(got.data, "now booting"));
+	assert_null(strstr(got.data, "id: 4999\n"));
+}
+
+/* A sleeping stream is no slow client: it stays beyond the time of a request. */
+static void test_quiet_stream(void **state)
+{
+	struct rest_fixture *f = *state;
+	struct vm *v = make_vm(f, "a");
+	auto_close int fd = ask(f, false, "GET /api/events", "");
+	auto_close int half = rest_connect(f, false);
+	auto_buf got = {0}, none = {0};
+
+	assert_false(rest_recv(f, fd, &got, "\r\n\r\n"));
+	/* the idle one beside it is closed: time has passed */
+	assert_true(rest_recv(f, half, &none, NULL));
+	fake_move(f->control, v, VM_READY);
+	assert_false(rest_recv(f, fd, &got, "now ready"));
+}
+
 /* --- console --- */
 
 static int follow(struct rest_fixture *f, const char *path)
@@ -381,16 +430,27 @@ static void test_console_hole(void **state)
 	assert_true(strlen(all.body) < 512 * sizeof(block));
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, rest_setup, rest_teardown)
+#define IMPATIENT(fn) cmocka_unit_test_setup_teardown(fn, setup_impatient, rest_teardown)
+#define T(fn)	      cmocka_unit_test_setup_teardown(fn, rest_setup, rest_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_wait_holds),    T(test_wait_fails),	T(test_wait_times_out),
-		T(test_hang_up),       T(test_stop_while_held), T(test_delete),
-		T(test_start_stop),    T(test_verify),		T(test_events),
-		T(test_events_of_one), T(test_slow_reader),	T(test_console),
+		T(test_wait_holds),
+		T(test_wait_fails),
+		T(test_wait_times_out),
+		T(test_hang_up),
+		T(test_stop_while_held),
+		T(test_delete),
+		T(test_start_stop),
+		T(test_verify),
+		T(test_events),
+		T(test_events_of_one),
+		T(test_slow_reader),
+		T(test_console),
 		T(test_console_hole),
+		IMPATIENT(test_stuck_reader),
+		IMPATIENT(test_quiet_stream),
 	};
 
 	return RUN_TESTS(tests);
