@@ -175,6 +175,13 @@ static int run_job(struct making *m, char ret_digest[HASH_TEXT_LEN], struct err 
 	return rc;
 }
 
+static size_t shim_dir_len(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (size_t)(slash - path) : 0;
+}
+
 int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[HASH_TEXT_LEN],
 	       struct err *e)
 {
@@ -183,11 +190,14 @@ int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[
 	struct err mine = {0};
 	auto_close int lock = -1;
 	auto_free char *images_dir = NULL;
+	auto_free char *libexec = NULL; /* where the engine finds its shim */
 	int rc = check_job(&job, &mine);
 
 	m.extra = json_object();
-	if (!rc && !m.extra)
+	libexec = job.shim_path ? mem_strndup(job.shim_path, shim_dir_len(job.shim_path)) : NULL;
+	if (!rc && (!m.extra || (job.shim_path && !libexec)))
 		rc = err_nomem(&mine);
+	engine_init(libexec);
 	if (!rc) {
 		progress_start(&m.progress, "lock", "waiting for other builds");
 		rc = lock_builds(job.images_dir, &lock, &mine);
@@ -204,6 +214,7 @@ int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[
 		rc = run_job(&m, ret_digest, &mine);
 	if (rc)
 		progress_error(&m.progress, &mine);
+	engine_init(NULL); /* it borrowed libexec */
 	json_decref(m.extra);
 	json_decref(m.image.manifest);
 	if (rc && e)
