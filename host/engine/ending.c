@@ -136,6 +136,13 @@ static enum ending_said console_said(const char *vm_dir, char *ret_panic, size_t
 	return SAID_NOTHING;
 }
 
+enum ending_said ending_console_said(const char *vm_dir)
+{
+	char panic[LINE_MAX];
+
+	return console_said(vm_dir, panic, sizeof(panic));
+}
+
 static void say(struct engine_end *end, enum engine_exit how, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 static void say(struct engine_end *end, enum engine_exit how, const char *fmt, ...)
@@ -191,6 +198,9 @@ void ending_read(const char *vm_dir, const char *engine, const struct vm_process
 	if (str_fmt(log, sizeof(log), "%s/vmm.log", vm_dir))
 		ending_last_line(log, last, sizeof(last));
 	ret->status = r.status;
+	/* The guest had ended, and the engine hung in its own end: a kill then changes nothing. */
+	if (said != SAID_NOTHING && r.signal == SIGKILL)
+		ret->status = r.status = r.signal = 0;
 	/* A panic that restarts looks like a reset to the engine. */
 	if (console == SAID_PANIC || said == SAID_NOTHING)
 		said = console;

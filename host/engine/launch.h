@@ -69,5 +69,7 @@ enum ending_said { SAID_NOTHING, SAID_POWEROFF, SAID_RESET, SAID_PANIC, SAID_N_ 
  * by_us: the kill was ours. */
 void ending_read(const char *vm_dir, const char *engine, const struct vm_process *proc,
 		 enum ending_said said, bool by_us, struct engine_end *ret);
+/* What the guest's kernel said about its end, if those are the console's last words. */
+enum ending_said ending_console_said(const char *vm_dir);
 /* The last line of a bounded log that says something; "" if none. */
 void ending_last_line(const char *path, char *ret, size_t cap);

@@ -31,6 +31,7 @@
 	2000	      /* the button again: a guest that is still booting loses the first press */
 #define SAMPLE_MS 200 /* between two looks at a silent vCPU */
 #define SAMPLES	  3
+#define MOP_UP_MS 3000	/* from the word that it shuts down to its end; 20 ms is usual */
 #define QUIET_MS  10000 /* no console byte for so long after the start is worth a look */
 
 struct engine_vm {
@@ -40,13 +41,16 @@ struct engine_vm {
 	struct procs procs;
 	struct qmp *qmp; /* owned */
 	struct qmp_owner qmp_owner;
-	struct timer health, powerdown, kill, sample;
+	struct timer health, powerdown, kill, mop_up, sample;
 	uint64_t kill_due_ns; /* 0: no stop was asked for */
 	uint64_t started_ns;  /* 0: not yet */
 	char status[32];      /* QMP's word: "running", "paused", … */
 	enum ending_said said;
 	bool killed, silent, ended;
-	bool looked; /* a silent console was looked into */
+	bool draining, forgotten; /* forget was called from within procs_ended */
+	bool fresh;		  /* launched by us and not let run yet */
+	bool shutting_down;	  /* QEMU said so: no more commands, see mop_up */
+	bool looked;		  /* a silent console was looked into */
 	int samples_n;
 	char rip[SAMPLES][20];
 	bool halted;
@@ -59,6 +63,7 @@ static void stop_timers(struct engine_vm *v)
 	loop_timer_stop(v->loop, &v->health);
 	loop_timer_stop(v->loop, &v->powerdown);
 	loop_timer_stop(v->loop, &v->kill);
+	loop_timer_stop(v->loop, &v->mop_up);
 	loop_timer_stop(v->loop, &v->sample);
 }
 
@@ -70,11 +75,20 @@ static void remove_socket(const struct engine_vm *v, const char *name)
 		(void)unlink(path); /* the next start would remove it too */
 }
 
+static void qemu_forget(struct engine_vm *v);
+
 static void procs_ended(struct procs *p)
 {
 	struct engine_vm *v = container_of(p, struct engine_vm, procs);
 	struct engine_end end;
 
+	v->draining = true;
+	qmp_drain(v->qmp); /* its last event may still lie in the socket */
+	v->draining = false;
+	if (v->forgotten) { /* by its owner, in a callback of the line above */
+		qemu_forget(v);
+		return;
+	}
 	v->ended = true;
 	stop_timers(v);
 	qmp_free(take_ptr(v->qmp));
@@ -90,6 +104,26 @@ static void kill_now(struct timer *t)
 
 	v->killed = true;
 	procs_kill(&v->procs);
+}
+
+/* QEMU 7.2 hangs for ever in monitor_cleanup() when a command arrives while it shuts down (seen
+ * with query-status, 2026-11-23).  Its disks are flushed and closed before that, so it may be
+ * killed. */
+static void mop_up(struct timer *t)
+{
+	struct engine_vm *v = container_of(t, struct engine_vm, mop_up);
+
+	procs_kill(&v->procs);
+}
+
+static void shuts_down(struct engine_vm *v)
+{
+	v->shutting_down = true;
+	loop_timer_stop(v->loop, &v->health);
+	loop_timer_stop(v->loop, &v->powerdown);
+	loop_timer_stop(v->loop, &v->sample);
+	if (loop_timer_in(v->loop, &v->mop_up, MOP_UP_MS * NS_PER_MS))
+		procs_kill(&v->procs); /* no memory to wait with */
 }
 
 static void press_button(struct timer *t)
@@ -115,11 +149,38 @@ static void qemu_stop(struct engine_vm *v, uint64_t grace_ms)
 		kill_now(&v->kill); /* also when there is no memory to wait with */
 		return;
 	}
-	if (!v->powerdown.heap_pos)
+	if (!v->powerdown.heap_pos && !v->shutting_down)
 		press_button(&v->powerdown);
 }
 
 /* --- what QMP says --- */
+
+static void is_running(struct engine_vm *v)
+{
+	if (v->started_ns)
+		return;
+	v->started_ns = clock_mono_ns();
+	v->watch->started(v->watch); /* may forget v */
+}
+
+/* The vCPUs wait (-S) until QMP is agreed on, so that no event of a short-lived guest is lost. */
+static void continued(struct qmp_owner *o, const json_t *ret, const char *why)
+{
+	struct engine_vm *v = container_of(o, struct engine_vm, qmp_owner);
+
+	(void)why; /* health asks for the status and tries again */
+	if (!ret || !str_copy(v->status, sizeof(v->status), "running"))
+		return;
+	is_running(v);
+}
+
+static void let_run(struct engine_vm *v)
+{
+	if (v->kill_due_ns)
+		kill_now(&v->kill); /* a stop came first: nothing has run yet */
+	else
+		(void)qmp_command(v->qmp, "cont", NULL, continued); /* as above */
+}
 
 static void got_status(struct qmp_owner *o, const json_t *ret, const char *why)
 {
@@ -129,19 +190,22 @@ static void got_status(struct qmp_owner *o, const json_t *ret, const char *why)
 	(void)why; /* query-status has no reason to fail; the next one will tell */
 	if (!status || !str_copy(v->status, sizeof(v->status), status))
 		return;
-	if (str_eq(status, "running") && !v->started_ns) {
-		v->started_ns = clock_mono_ns();
-		v->watch->started(v->watch); /* may forget v */
-	}
+	if (str_eq(status, "prelaunch"))
+		let_run(v);
+	else if (str_eq(status, "running"))
+		is_running(v);
 }
 
 static void qmp_ready(struct qmp_owner *o)
 {
 	struct engine_vm *v = container_of(o, struct engine_vm, qmp_owner);
 
-	(void)qmp_command(v->qmp, "query-status", NULL, got_status); /* asked again by health */
-	if (v->kill_due_ns)
-		(void)qmp_command(v->qmp, "system_powerdown", NULL, NULL); /* and by its timer */
+	if (v->fresh)
+		let_run(v);
+	else
+		/* asked again by health */
+		(void)qmp_command(v->qmp, "query-status", NULL, got_status);
+	v->fresh = false;
 }
 
 static void qmp_event(struct qmp_owner *o, const char *name, const json_t *data)
@@ -151,6 +215,7 @@ static void qmp_event(struct qmp_owner *o, const char *name, const json_t *data)
 	char text[200];
 
 	if (str_eq(name, "SHUTDOWN") && reason) {
+		shuts_down(v);
 		if (str_eq(reason, "guest-shutdown"))
 			v->said = SAID_POWEROFF;
 		else if (str_eq(reason, "guest-reset"))
@@ -162,8 +227,12 @@ static void qmp_event(struct qmp_owner *o, const char *name, const json_t *data)
 	} else if (str_eq(name, "GUEST_PANICKED")) {
 		v->said = SAID_PANIC;
 		v->watch->event(v->watch, "panic", "the guest's kernel reported a panic (pvpanic)");
-	} else if (str_eq(name, "STOP") || str_eq(name, "RESUME")) {
-		(void)qmp_command(v->qmp, "query-status", NULL, got_status); /* or by health */
+	} else if (str_eq(name, "STOP")) {
+		/* fits; health asks QEMU */
+		(void)!str_copy(v->status, sizeof(v->status), "paused");
+	} else if (str_eq(name, "RESUME")) {
+		(void)!str_copy(v->status, sizeof(v->status), "running"); /* fits */
+		is_running(v);
 	} else if (str_eq(name, "BLOCK_IO_ERROR")) {
 		v->watch->event(v->watch, "disk-error",
 				"QEMU could not serve a disk request of the guest");
@@ -176,7 +245,13 @@ static void qmp_silent(struct qmp_owner *o, bool is_silent)
 	char text[120];
 
 	v->silent = is_silent;
-	if (!is_silent)
+	if (v->shutting_down)
+		return; /* mop_up sees to it */
+	if (is_silent && !v->said)
+		v->said = ending_console_said(v->vm_dir);
+	if (is_silent && v->said)
+		shuts_down(v); /* the guest has ended, and the event came while nobody listened */
+	else if (!is_silent)
 		v->watch->event(v->watch, "engine.answering", "QEMU answers again");
 	else if (str_fmt(text, sizeof(text),
 			 "QEMU (pid %d) has not answered for %llu s: stopped or hanging",
@@ -205,17 +280,18 @@ static void name_hang(struct engine_vm *v)
 		v->watch->event(v->watch, "hang", text);
 }
 
-/* "RIP=ffffffff81002f9f RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0" among other lines. */
+/* "RIP=ffffffff81002f9f RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0" among other lines;
+ * "EIP=00100035 EFL=…" outside of 64-bit mode. */
 static void got_registers(struct qmp_owner *o, const json_t *ret, const char *why)
 {
 	struct engine_vm *v = container_of(o, struct engine_vm, qmp_owner);
-	const char *text = json_string_value(ret), *rip = text ? strstr(text, "RIP=") : NULL;
-	size_t n = rip ? strspn(rip + 4, "0123456789abcdef") : 0;
+	const char *text = json_string_value(ret), *rip = text ? strstr(text, "IP=") : NULL;
+	size_t n = rip ? strspn(rip + 3, "0123456789abcdef") : 0;
 
 	(void)why; /* without registers there is no evidence, and no event */
 	if (n == 0 || n > 16 || v->samples_n >= SAMPLES)
 		return;
-	memcpy(v->rip[v->samples_n], rip + 4, n);
+	memcpy(v->rip[v->samples_n], rip + 3, n);
 	v->rip[v->samples_n++][n] = '\0';
 	v->halted = v->halted || strstr(text, "HLT=1");
 	if (v->samples_n == SAMPLES)
@@ -260,11 +336,13 @@ static void qemu_forget(struct engine_vm *v)
 {
 	if (!v)
 		return;
-	if (v->loop) {
-		stop_timers(v);
-		qmp_free(v->qmp);
-		procs_done(&v->procs);
+	if (v->draining) {
+		v->forgotten = true;
+		return;
 	}
+	stop_timers(v);
+	qmp_free(v->qmp);
+	procs_done(&v->procs);
 	free(v->vm_dir);
 	free(v->run_dir);
 	free(v);
@@ -282,9 +360,9 @@ static int new_handle(struct loop *l, const char *vm_dir, const char *run_dir,
 		return err_nomem(e);
 	v->loop = l;
 	v->watch = w;
-	v->procs.loop = NULL;
 	v->qmp_owner = (struct qmp_owner){qmp_ready, qmp_event, qmp_silent};
 	v->health.fire = check_health;
+	v->mop_up.fire = mop_up;
 	v->powerdown.fire = press_button;
 	v->kill.fire = kill_now;
 	v->sample.fire = ask_registers;
@@ -330,6 +408,8 @@ static int qemu_launch(struct loop *l, const struct vm_spec *spec, bool kvm, str
 	if (rc)
 		return err_prefix(e, "qemu");
 	rc = new_handle(l, spec->vm_dir, spec->run_dir, &proc, w, ret, e);
+	if (!rc)
+		(*ret)->fresh = true;
 	if (rc == -ESRCH) { /* it ended within these few microseconds: say why */
 		struct engine_end end;
 

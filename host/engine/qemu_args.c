@@ -54,6 +54,7 @@ static void machine(struct launch *la, const struct vm_spec *s, bool kvm)
 static void constants(struct launch *la)
 {
 	static const char *const args[] = {
+		"-S",
 		"-nodefaults",
 		"-no-user-config",
 		"-no-reboot",

@@ -228,26 +228,42 @@ static void destroy(struct qmp *q)
 	free(q);
 }
 
-static void socket_ready(struct watch *w, uint32_t got)
+/* One read and its lines; 0: nothing now, or disconnected. */
+static size_t take_step(struct qmp *q)
 {
-	struct qmp *q = container_of(w, struct qmp, watch);
 	char *room = buf_room(&q->in, STEP);
-	ssize_t n = room ? recv(w->fd, room, STEP, MSG_DONTWAIT) : -1;
+	ssize_t n = room ? recv(q->watch.fd, room, STEP, MSG_DONTWAIT) : -1;
 
-	(void)got;
 	if (n < 0 && room && (errno == EAGAIN || errno == EINTR))
-		return;
+		return 0;
 	if (n <= 0) { /* QEMU ended or dropped us, or a line beyond LINE_MAX */
 		reconnect_later(q);
-		return;
+		return 0;
 	}
 	q->in.len += (size_t)n;
 	q->in.data[q->in.len] = '\0';
-	q->in_callback = true;
 	take_lines(q);
+	return (size_t)n;
+}
+
+static void socket_ready(struct watch *w, uint32_t got)
+{
+	struct qmp *q = container_of(w, struct qmp, watch);
+
+	(void)got;
+	q->in_callback = true;
+	(void)take_step(q); /* one a round; the rest is ready again at once */
 	q->in_callback = false;
 	if (q->freed_inside)
 		destroy(q);
+}
+
+void qmp_drain(struct qmp *q)
+{
+	q->in_callback = true; /* the owner frees it after this, not within */
+	while (q->watch.fd >= 0 && !q->freed_inside && take_step(q))
+		continue;
+	q->in_callback = false;
 }
 
 static void try_again(struct timer *t)

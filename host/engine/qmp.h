@@ -30,6 +30,8 @@ int qmp_new(struct loop *l, const char *path, struct qmp_owner *o, struct qmp **
 void qmp_free(struct qmp *q); /* NULL is fine; no callback after it */
 /* Send a command; fn may be NULL.  args: reference taken, NULL: none.  -ENOTCONN before ready. */
 int qmp_command(struct qmp *q, const char *name, json_t *args, qmp_answer_fn *fn);
+/* Serve what QEMU sent before it ended; for the last moment before qmp_free. */
+void qmp_drain(struct qmp *q);
 bool qmp_is_ready(const struct qmp *q);
 
 /* How long QEMU's main loop may take to answer: a machine with 8 VMs starting on 2 cores was seen
