@@ -256,6 +256,7 @@ static void has_no_privileges(void **state)
 	auto_close int leak = open("/etc/passwd", O_RDONLY);
 
 	(void)state;
+	assert_true(leak >= 0);
 	launch(&b, "h");
 	UNTIL(b.started);
 	assert_status_line(b.proc.engine_pid, "Uid:\t64001\t64001\t64001\t64001\n");
