@@ -18,6 +18,10 @@ struct buf;
  * data. */
 int unpack(const void *data, size_t len, size_t max, struct buf *ret);
 
+/* --- modules.c: as modules_load, from texts; builtin may be NULL --- */
+int modules_parse(const char *dep, const char *builtin, const char *softdep, struct modules **ret,
+		  struct err *e);
+
 /* --- manifest.c --- */
 #define MANIFEST_FORMAT 1
 /* Read <dir>/manifest.json into ret (dir and digest stay as they are). "image.manifest" */

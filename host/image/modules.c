@@ -133,6 +133,13 @@ static int load_file(const char *dir, const char *name, bool optional, struct bu
 	return fd_read_file(path, INDEX_FILE_MAX, ret, e);
 }
 
+static int tables_parse(struct modules *m, struct err *e)
+{
+	int rc = table_parse(&m->dep_text, "modules.dep", &m->dep, e);
+
+	return rc ? rc : table_parse(&m->builtin_text, "modules.builtin", &m->builtin, e);
+}
+
 int modules_load(const char *dir, struct modules **ret, struct err *e)
 {
 	AUTO(modules) m = mem_zalloc(sizeof(*m));
@@ -147,9 +154,23 @@ int modules_load(const char *dir, struct modules **ret, struct err *e)
 	if (!rc)
 		rc = load_file(dir, "modules.softdep", true, &m->softdep_text, &found, e);
 	if (!rc)
-		rc = table_parse(&m->dep_text, "modules.dep", &m->dep, e);
+		rc = tables_parse(m, e);
 	if (!rc)
-		rc = table_parse(&m->builtin_text, "modules.builtin", &m->builtin, e);
+		*ret = take_ptr(m);
+	return rc;
+}
+
+int modules_parse(const char *dep, const char *builtin, const char *softdep, struct modules **ret,
+		  struct err *e)
+{
+	AUTO(modules) m = mem_zalloc(sizeof(*m));
+	int rc;
+
+	if (!m || buf_puts(&m->dep_text, dep) || (builtin && buf_puts(&m->builtin_text, builtin)) ||
+	    buf_puts(&m->softdep_text, softdep))
+		return err_nomem(e);
+	m->has_builtin = builtin != NULL;
+	rc = tables_parse(m, e);
 	if (!rc)
 		*ret = take_ptr(m);
 	return rc;

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,19 @@ static size_t shim_dir_len(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? (size_t)(slash - path) : 0;
+/* The engine looks for its shim in a directory of that name, for good. */
+static void use_shim(const struct recipe_job *job)
+{
+	static char dir[PATH_MAX];
+	char *slash;
+
+	if (!job->shim_path || !str_copy(dir, sizeof(dir), job->shim_path))
+		return;
+	slash = strrchr(dir, '/');
+	if (!slash)
+		return;
+	*slash = '\0';
+	engine_init(dir);
 }
 
 int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[HASH_TEXT_LEN],
@@ -193,6 +207,9 @@ int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[
 	auto_free char *libexec = NULL; /* where the engine finds its shim */
 	int rc = check_job(&job, &mine);
 
+	/* A controller that has died does not end the build: its successor finds the image. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	use_shim(&job);
 	m.extra = json_object();
 	libexec = job.shim_path ? mem_strndup(job.shim_path, shim_dir_len(job.shim_path)) : NULL;
 	if (!rc && (!m.extra || (job.shim_path && !libexec)))
