@@ -135,7 +135,7 @@ static void resume(struct vm *v)
 
 /* The engine of a VM in BOOTING and beyond must not be started twice: what can't be adopted is
  * killed first. */
-static void adopt_running(struct vm *v)
+static int adopt_running(struct vm *v, struct err *ret_e)
 {
 	struct engine_end end = {.how = EXIT_UNKNOWN, .status = -1};
 	struct err e = {0};
@@ -144,13 +144,15 @@ static void adopt_running(struct vm *v)
 	v->port_open = true;
 	if (!v->rec.proc.shim_pid) {
 		no_process(v);
-		return;
+		return 0;
 	}
 	rc = adopt_process(v, &end, &e);
 	if (rc == 0) {
 		resume(v);
-		return;
+		return 0;
 	}
+	if (rc == -ENOMEM) /* not the VM's fault: whoever starts hearthd again finds it as it is */
+		return err_nomem(ret_e);
 	if (v->run)
 		v->run->engine = NULL;
 	kill_leftover(v); /* a shim without its engine, or an engine that we can't talk to */
@@ -159,6 +161,7 @@ static void adopt_running(struct vm *v)
 	console_drain(v);
 	event_add(v->c, v, "adopt", "hearthd", "its engine is gone: %s", end.text);
 	run_ended(v, &end);
+	return 0;
 }
 
 static void remove_run_dir(struct control *c, const char *name)
@@ -171,7 +174,7 @@ static void remove_run_dir(struct control *c, const char *name)
 		log_warn("adopt.run-dir", LE(&e));
 }
 
-static void adopt_one(struct vm *v)
+static int adopt_one(struct vm *v, struct err *e)
 {
 	vm_limit_arm(v);
 	switch (state_rules[v->rec.state].on_restart) {
@@ -186,9 +189,9 @@ static void adopt_one(struct vm *v)
 		break;
 	case RESTART_ADOPT:
 	case RESTART_ADOPT_OR_REDO:
-		adopt_running(v);
-		break;
+		return adopt_running(v, e);
 	}
+	return 0;
 }
 
 /* Pins and TAPs of VMs that have a process stay; all others go. */
@@ -265,9 +268,9 @@ int adopt_all(struct control *c, struct err *e)
 		return rc;
 	for (struct netw *n = c->networks; n; n = n->next)
 		reconcile(c, n);
-	for (struct vm *v = c->first; v; v = next) {
+	for (struct vm *v = c->first; rc == 0 && v; v = next) {
 		next = v->next;
-		adopt_one(v);
+		rc = adopt_one(v, e);
 	}
-	return 0;
+	return rc;
 }

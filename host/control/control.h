@@ -157,8 +157,8 @@ int control_network_create(struct control *c, const struct actor *a, struct netw
 			   struct err *e);
 int control_network_remove(struct control *c, const struct actor *a, const char *name,
 			   struct err *e);
-/* {"name","cidr","gateway","dns","mtu","nat","isolated","created","used","capacity","up","fault"|null,
- *  "host": what net_describe says, or null} */
+/* {"name","cidr","gateway","dns","mtu","nat","isolated","created","used","capacity","up",
+ *  "fault"|null,"host": what net_describe says, or null} */
 int control_network_json(struct control *c, const char *name /* NULL: all, as array */,
 			 json_t **ret, struct err *e);
 int control_image_json(struct control *c, const char *ref /* NULL: all, as array */, json_t **ret,
@@ -180,7 +180,8 @@ int control_image_build(struct control *c, const struct actor *a, const struct i
 			json_t **ret, struct err *e);
 int control_job_json(struct control *c, const char *id, json_t **ret, struct err *e);
 /* {"kvm":{…},"engines":[…],"cgroup":{…},"memory":{…},"disk":{…},"nftables":{…},
- *  "namespaces":{…},"clock":{…},"ok":bool} each with "ok", "text", "remedy".  From the measurement made at start. */
+ *  "namespaces":{…},"clock":{…},"ok":bool} each with "ok", "text", "remedy".  From the measurement
+ * made at start. */
 int control_host_json(struct control *c, json_t **ret, struct err *e);
 /* Prometheus text format 0.0.4. */
 int control_metrics(struct control *c, struct buf *ret);

@@ -190,9 +190,10 @@ struct control {
 
 	struct vm_event queue[EVENT_QUEUE_MAX];
 	unsigned queue_n;
-	bool flush_posted;
 	uint64_t events_dropped;
-	struct timer flush_again;
+	/* the queue, at the end of the round or when the store may take it again */
+	struct timer flush;
+	bool store_failing; /* the last transaction did not succeed */
 	struct event_sub *subs, *sub_next;
 
 	struct grave *graves;

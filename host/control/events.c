@@ -15,17 +15,15 @@
 #include "control/text.h"
 #include "json/json.h"
 
-static void flush_posted(void *arg)
+static void flush_due(struct timer *t)
 {
-	struct control *c = arg;
-
-	c->flush_posted = false;
-	events_flush(c);
+	events_flush(container_of(t, struct control, flush));
 }
 
-static void flush_again(struct timer *t)
+static void flush_in(struct control *c, uint64_t delay_ns)
 {
-	events_flush(container_of(t, struct control, flush_again));
+	c->flush.fire = flush_due;
+	(void)loop_timer_in(c->loop, &c->flush, delay_ns); /* else the next event tries */
 }
 
 static struct vm_event *slot(struct control *c)
@@ -38,8 +36,8 @@ static struct vm_event *slot(struct control *c)
 		c->queue_n--;
 		c->events_dropped++;
 	}
-	if (!c->flush_posted && loop_post(c->loop, flush_posted, c) == 0)
-		c->flush_posted = true;
+	if (!c->flush.heap_pos)
+		flush_in(c, 0); /* after what is ready in this round */
 	memset(&c->queue[c->queue_n], 0, sizeof(c->queue[0]));
 	return &c->queue[c->queue_n++];
 }
@@ -112,6 +110,7 @@ void events_publish(struct control *c)
 	struct vm_event now[EVENT_QUEUE_MAX];
 	unsigned n = c->queue_n;
 
+	c->store_failing = false; /* what was queued has just been committed */
 	/* The queue is free before anyone is told, because a subscriber may cause new events. */
 	memcpy(now, c->queue, n * sizeof(now[0]));
 	c->queue_n = 0;
@@ -139,18 +138,17 @@ void events_flush(struct control *c)
 	events_publish(c);
 	return;
 again:
-	if (c->flush_again.heap_pos == 0) /* say it once, not at every event */
+	if (!c->store_failing) /* say it once, not at every event */
 		log_error("events.not-stored", LE(&e), LU("queued", c->queue_n));
+	c->store_failing = true;
 	c->count.store_faults++;
-	c->flush_again.fire = flush_again;
-	/* the next event tries too */
-	(void)loop_timer_in(c->loop, &c->flush_again, STORE_RETRY_NS);
+	flush_in(c, STORE_RETRY_NS);
 }
 
 void events_done(struct control *c)
 {
 	events_flush(c);
-	loop_timer_stop(c->loop, &c->flush_again);
+	loop_timer_stop(c->loop, &c->flush);
 }
 
 void control_subscribe(struct control *c, struct event_sub *s)

@@ -122,6 +122,16 @@ static void take_lines(struct image_job *j)
 	}
 }
 
+static json_t *died(int status)
+{
+	char text[100];
+
+	text_cut(text, sizeof(text), "the build ended with %s %d and said no reason",
+		 WIFSIGNALED(status) ? "signal" : "status",
+		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	return json_pack("{s:s,s:s}", "code", "image.build-died", "message", text);
+}
+
 static void finish(struct image_job *j, int status)
 {
 	bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0 && j->digest[0];
@@ -130,11 +140,7 @@ static void finish(struct image_job *j, int status)
 	j->state = ok ? JOB_OK : JOB_FAILED;
 	j->ended_us = clock_wall_us();
 	if (!ok && !j->error)
-		j->error = json_pack(
-			"{s:s,s:o}", "code", "image.build-died", "message",
-			json_sprintf("the build ended with %s %d and said no reason",
-				     WIFSIGNALED(status) ? "signal" : "status",
-				     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+		j->error = died(status);
 	event_add(j->c, NULL, "image", j->actor, "%s %s: %s %s", j->id, j->name,
 		  ok ? "published" : "failed",
 		  ok	? j->digest

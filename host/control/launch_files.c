@@ -77,9 +77,8 @@ int launch_write_config(const struct vm *v, const struct vm_spec *s, const struc
 	    json_put(o, "initrd", s->initrd ? json_string(s->initrd) : json_null()) == 0 &&
 	    json_put(o, "cmdline", json_string(s->cmdline)) == 0 &&
 	    json_put(o, "drives", drives_json(s)) == 0 &&
-	    json_put(o, "nic",
-		     json_pack("{s:s,s:s,s:o}", "mac", mac, "ip", ip, "tap",
-			       json_sprintf("hv%u", v->rec.lease.number))) == 0 &&
+	    json_put(o, "nic", json_pack("{s:s,s:s}", "mac", mac, "ip", ip)) == 0 &&
+	    json_put(o, "tap", json_sprintf("hv%u", v->rec.lease.number)) == 0 &&
 	    json_put(o, "uid", json_integer((json_int_t)s->uid)) == 0)
 		text = json_text(o);
 	return text ? write_file(v, "vm-config.json", text, e) : err_nomem(e);

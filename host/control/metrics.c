@@ -84,10 +84,9 @@ json_t *control_health(struct control *c)
 		down += !n->net;
 	for (const struct vm *v = c->first; v; v = v->next)
 		failed += v->rec.state == VM_FAILED;
-	ok = !down && c->flush_again.heap_pos == 0;
+	ok = !down && !c->store_failing;
 	return json_pack("{s:b,s:s,s:i,s:i,s:i,s:b,s:f}", "ok", ok, "store",
-			 c->flush_again.heap_pos ? "not writable" : "ok", "vms", (int)c->vms_n,
-			 "failed", (int)failed, "networksDown", (int)down, "hostMeasured",
-			 c->host.done, "uptimeS",
-			 (double)(clock_mono_ns() - c->started_ns) / (double)NS_PER_S);
+			 c->store_failing ? "not writable" : "ok", "vms", (int)c->vms_n, "failed",
+			 (int)failed, "networksDown", (int)down, "hostMeasured", c->host.done,
+			 "uptimeS", (double)(clock_mono_ns() - c->started_ns) / (double)NS_PER_S);
 }

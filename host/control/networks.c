@@ -111,7 +111,10 @@ int networks_open(struct control *c, struct err *e)
 	if (rc == 0 && !c->networks)
 		rc = make_default(c, e);
 	for (struct netw *n = c->networks; rc == 0 && n; n = n->next)
-		(void)netw_ready(n, c, NULL); /* its fault is kept and told to who needs it */
+		/* A fault is kept and told to who needs the network; without memory nothing is
+		 * known of it. */
+		if (netw_ready(n, c, NULL) == -ENOMEM)
+			rc = err_nomem(e);
 	return rc;
 }
 

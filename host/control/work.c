@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,8 @@
 #include "control/control_internal.h"
 
 #define DISK_FILE "disk.ext4"
+/* fork to exec takes under 1 ms; on a machine that swaps, more */
+#define TAP_LASTS_NS (2 * NS_PER_S)
 
 void work_free(struct vm_work *w)
 {
@@ -53,17 +56,33 @@ static int make_disk(struct vm_work *w)
 	return 0;
 }
 
-static int open_port(struct vm_work *w)
+static int try_port(struct vm_work *w)
 {
 	int rc;
 
-	(void)pthread_mutex_lock(&w->netw->lock); /* never fails for a valid, not recursive mutex */
+	/* never fails for a valid, not recursive mutex */
+	(void)pthread_mutex_lock(&w->netw->lock);
 	if (w->netw->net)
 		rc = net_port_open(w->netw->net, &w->port, &w->tap_fd, &w->err);
 	else
 		rc = err_set(&w->err, -ENETDOWN, ERR_HOST, "network.down",
 			     "network %s is not up: %s", w->netw->conf.name, w->netw->fault.text);
 	(void)pthread_mutex_unlock(&w->netw->lock);
+	return rc;
+}
+
+/* The TAP of a lease that was just given back is gone with its last descriptor; a helper program
+ * that the other worker is starting has a copy of every descriptor between fork and exec, so it may
+ * last a moment longer. */
+static int open_port(struct vm_work *w)
+{
+	uint64_t due = clock_mono_ns() + TAP_LASTS_NS;
+	int rc = try_port(w);
+
+	while (rc == -EBUSY && clock_mono_ns() < due) {
+		(void)poll(NULL, 0, 1); /* then look again: its name is what we wait for */
+		rc = try_port(w);
+	}
 	return rc;
 }
 
