@@ -181,19 +181,6 @@ static size_t shim_dir_len(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? (size_t)(slash - path) : 0;
-/* The engine looks for its shim in a directory of that name, for good. */
-static void use_shim(const struct recipe_job *job)
-{
-	static char dir[PATH_MAX];
-	char *slash;
-
-	if (!job->shim_path || !str_copy(dir, sizeof(dir), job->shim_path))
-		return;
-	slash = strrchr(dir, '/');
-	if (!slash)
-		return;
-	*slash = '\0';
-	engine_init(dir);
 }
 
 int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[HASH_TEXT_LEN],
@@ -209,7 +196,6 @@ int recipe_run(const struct recipe_job *given, int progress_fd, char ret_digest[
 
 	/* A controller that has died does not end the build: its successor finds the image. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	use_shim(&job);
 	m.extra = json_object();
 	libexec = job.shim_path ? mem_strndup(job.shim_path, shim_dir_len(job.shim_path)) : NULL;
 	if (!rc && (!m.extra || (job.shim_path && !libexec)))
