@@ -13,7 +13,7 @@ def images():
     keep = pathlib.Path(tempfile.gettempdir()) / f"hearth-bench-images-{os.getuid()}"
     if not (keep / "names").exists():
         shutil.rmtree(keep, ignore_errors=True)
-        h = Hearthd()
+        h = Hearthd(isolated=False, args=["--listen", "none"])
         try:
             h.start()
             h.cli("image", "build", "base")

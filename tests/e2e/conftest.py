@@ -11,7 +11,7 @@ from hearth import BOOT_TIMEOUT, Hearthd
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
     """A directory of images with `base`, built by `hearth image build base` (from the cache where it is there)."""
-    h = Hearthd()
+    h = Hearthd(isolated=False, args=["--listen", "none"])
     h.start()
     try:
         r = h.cli("image", "build", "base", check=False)

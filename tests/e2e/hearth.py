@@ -60,7 +60,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Hearthd:
     """One state directory and the hearthd that runs on it; may be killed and started again."""
 
-    def __init__(self, images=None, config="", args=(), env=None, instance=None):
+    def __init__(self, images=None, config="", args=(), env=None, instance=None, isolated=True):
         tag = "".join(random.choices(string.ascii_lowercase + string.digits, k=5))
         self.instance = instance or f"t{tag}"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hearth-e2e-"))
@@ -72,19 +72,20 @@ class Hearthd:
             shutil.copytree(images, self.state / "images", symlinks=True, copy_function=os.link)
         self.socket = self.run / "hearth.sock"
         self.log = self.dir / "hearthd.log"
-        self.netns = f"te2e-{tag}"
+        self.netns = f"te2e-{tag}" if isolated else None  # not isolated: for apt-get, to build an image
         self.config, self.args, self.env = config, list(args), env or {}
         self.process = None
-        subprocess.run(["ip", "netns", "add", self.netns], check=True)
-        subprocess.run(["ip", "-n", self.netns, "link", "set", "lo", "up"], check=True)
+        if self.netns:
+            subprocess.run(["ip", "netns", "add", self.netns], check=True)
+            subprocess.run(["ip", "-n", self.netns, "link", "set", "lo", "up"], check=True)
 
     # -- the process
 
     def command(self, *args):
         conf = self.dir / "hearthd.conf"
         conf.write_text(self.config)
-        return ["nsenter", f"--net=/run/netns/{self.netns}", str(HEARTHD), "--config", str(conf), "--state-dir",
-                str(self.state), "--run-dir", str(self.run), "--socket", str(self.socket), "--instance",
+        prefix = ["nsenter", f"--net=/run/netns/{self.netns}"] if self.netns else []
+        return [*prefix, str(HEARTHD), "--config", str(conf), "--state-dir", str(self.state), "--run-dir", str(self.run), "--socket", str(self.socket), "--instance",
                 self.instance, "--libexec-dir", str(LIBEXEC), "--recipes-dir", str(RECIPES), "--no-uplink",
                 *self.args, *args]
 
@@ -255,6 +256,6 @@ class Hearthd:
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for ns in [*self.network_namespaces(), self.netns]:
+        for ns in filter(None, [*self.network_namespaces(), self.netns]):
             subprocess.run(["ip", "netns", "del", ns], capture_output=True)
         shutil.rmtree(self.dir, ignore_errors=True)
