@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "rest/rest_internal.h"
 
-#define SWEEPS 4 /* within the time of a request: it ends at most a quarter late */
+#define SWEEP_MAX_NS (2 * NS_PER_S) /* how late a client that is gone may be noticed */
 
 static void run(struct rest *r)
 {
@@ -47,26 +47,43 @@ void server_run_soon(struct rest *r)
 	(void)loop_timer_in(r->loop, &r->mhd_timer, 0);
 }
 
+/* Nothing more will come from this client, and libmicrohttpd has read all that did.  It watches
+ * edges, and one that brings the last data and the end together it takes for the data alone. */
+static bool has_ended(const struct peer *p)
+{
+	char byte;
+
+	return recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static uint64_t sweep_ns(const struct rest *r)
+{
+	uint64_t quarter = r->conf.request_s * NS_PER_S / 4; /* a request ends at most so late */
+
+	return quarter < SWEEP_MAX_NS ? quarter : SWEEP_MAX_NS;
+}
+
 /* libmicrohttpd's own timeout ends with silence; a client that sends a byte now and then is never
  * silent.  So: whoever has not finished a request in time is closed, idle ones included. */
 static void sweep(struct timer *t)
 {
 	struct rest *r = container_of(t, struct rest, sweep_timer);
 	uint64_t now = clock_mono_ns(), limit = r->conf.request_s * NS_PER_S;
-	struct peer *next;
 
-	for (struct peer *p = r->peers; p; p = next) {
-		next = p->next;
-		if (p->busy || now - p->since_ns < limit)
+	for (struct peer *p = r->peers; p; p = p->next) {
+		bool late = now - p->since_ns >= limit;
+
+		if (p->busy || (!late && !has_ended(p)))
 			continue;
-		if (p->req) { /* the others are idle keep-alive connections */
+		if (p->req && late) { /* the others are idle, or went away */
 			r->dropped++;
 			log_info("http.dropped", LS("reason", "request not finished in time"),
 				 LS("path", p->req->url), LS("request", p->req->id));
 		}
-		(void)shutdown(p->fd, SHUT_RDWR); /* libmicrohttpd sees its end and closes it */
+		/* an edge: libmicrohttpd sees the end and closes */
+		(void)shutdown(p->fd, SHUT_RDWR);
 	}
-	(void)loop_timer_in(r->loop, &r->sweep_timer, limit / SWEEPS); /* has its place */
+	(void)loop_timer_in(r->loop, &r->sweep_timer, sweep_ns(r)); /* has its place */
 }
 
 static void connection_changed(void *cls, struct MHD_Connection *conn, void **socket_context,
@@ -117,7 +134,7 @@ static int start_daemon(struct rest *r, struct err *e)
 	r->mhd_timer.fire = mhd_due;
 	r->sweep_timer.fire = sweep;
 	if (loop_timer_in(r->loop, &r->mhd_timer, 0) ||
-	    loop_timer_in(r->loop, &r->sweep_timer, r->conf.request_s * NS_PER_S / SWEEPS))
+	    loop_timer_in(r->loop, &r->sweep_timer, sweep_ns(r)))
 		return err_nomem(e);
 	return loop_watch(r->loop, &r->mhd_watch, e);
 }

@@ -396,6 +396,41 @@ static void test_slow_client(void **state)
 	assert_true(rest_recv(f, slow, &got, NULL));
 }
 
+static bool one_connected(struct rest_fixture *f, void *ctx)
+{
+	(void)ctx;
+	return rest_connections(f->rest) == 1;
+}
+
+/* Half a request and the end in one piece: libmicrohttpd alone would wait for the time-out, 30 s
+ * here. */
+static void test_half_and_gone(void **state)
+{
+	struct rest_fixture *f = *state;
+	auto_close int fd = rest_connect(f, false);
+	auto_buf got = {0};
+
+	assert_int_equal(send(fd, "\x16\x03\x01", 3, 0), 3);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	rest_until(f, one_connected, NULL);
+	assert_true(rest_recv(f, fd, &got, NULL));
+	assert_int_equal(got.len, 0);
+}
+
+/* A client that says all it has to say, and closes its side, still gets its answer. */
+static void test_half_close(void **state)
+{
+	struct rest_fixture *f = *state;
+	static const char get[] = "GET /api/health HTTP/1.0\r\n\r\n";
+	auto_close int fd = rest_connect(f, false);
+	auto_buf got = {0};
+
+	assert_int_equal(send(fd, get, sizeof(get) - 1, 0), sizeof(get) - 1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_true(rest_recv(f, fd, &got, NULL));
+	assert_non_null(strstr(buf_text(&got), "\"version\""));
+}
+
 /* 2,000 open connections, and every one is answered. */
 static void test_many_connections(void **state)
 {
@@ -441,6 +476,8 @@ int main(void)
 		T(test_not_loopback),
 		FEW(test_connection_limit),
 		FEW(test_slow_client),
+		T(test_half_and_gone),
+		T(test_half_close),
 		T(test_many_connections),
 	};
 	struct rlimit many = {8192, 8192};
