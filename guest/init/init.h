@@ -33,6 +33,8 @@ int phase_early(struct boot *b, struct line *ok, struct fault *f);
 int phase_cmdline(struct boot *b, struct line *ok, struct fault *f);
 int phase_modules(struct boot *b, struct line *ok, struct fault *f);
 int phase_net(struct boot *b, struct line *ok, struct fault *f);
+/* Only tells what is there. */
+int phase_devices(struct boot *b, struct line *ok, struct fault *f);
 /* Mounts the root and makes it "/": what follows cannot leave it. */
 int phase_root(struct boot *b, struct line *ok, struct fault *f);
 int phase_files(struct boot *b, struct line *ok, struct fault *f);

@@ -25,9 +25,9 @@ struct phase {
 
 /* The network stands before the root: the host proves it while the root is mounted. */
 static const struct phase phases[] = {
-	{"early", phase_early},	      {"cmdline", phase_cmdline}, {"modules", phase_modules},
-	{"net", phase_net},	      {"root", phase_root},	  {"files", phase_files},
-	{"handover", phase_handover},
+	{"early", phase_early}, {"cmdline", phase_cmdline},   {"modules", phase_modules},
+	{"net", phase_net},	{"devices", phase_devices},   {"root", phase_root},
+	{"files", phase_files}, {"handover", phase_handover},
 };
 
 /* False when the kernel's log says that ACPI is on but knows no S5: power-off would then only halt
