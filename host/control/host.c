@@ -33,7 +33,7 @@ struct host_job {
 static void measure_nft(char ret[128])
 {
 	const char *const argv[] = {"nft", "--version", NULL};
-	auto_buf out = {.max = 4096};
+	auto_buf out = {.max = 64u << 10};
 
 	ret[0] = 0;
 	if (proc_run(&(struct proc_run){.argv = argv, .out = &out, .timeout_ms = 2000}, NULL) == 0)
@@ -280,12 +280,12 @@ static int put_clock(json_t *o)
 {
 	static const char path[] =
 		"/sys/devices/system/clocksource/clocksource0/current_clocksource";
-	auto_buf b = {.max = 256};
+	auto_buf b = {0};
 	uint64_t now = clock_wall_us();
 	char at[CLOCK_TEXT_LEN], text[160];
 
 	clock_text(now, at);
-	if (fd_read_file(path, 256, &b, NULL) < 0)
+	if (fd_read_file(path, 4096, &b, NULL) < 0)
 		(void)buf_puts(&b, "unknown");
 	text_cut(text, sizeof(text), "%s, clocksource %.*s", at, (int)strcspn(buf_text(&b), "\n"),
 		 buf_text(&b));

@@ -55,7 +55,7 @@ struct line_scan {
 	struct line_note facts[FACT_N_], last;
 	struct init_line failure, net, root, devices;
 	char phase[24];
-	char disks[96];
+	char disks[96], pci[160];
 };
 
 int line_scan_new(struct line_watch *w, struct line_scan **ret)
@@ -135,6 +135,18 @@ static void add_disk(struct line_scan *s, const char *name)
 	text_cut(s->disks + used, sizeof(s->disks) - used, "%s%s", used ? " " : "", name);
 }
 
+/* "pci 0000:00:01.0: [1af4:1001] type 00 class 0x010000" */
+static void on_pci(struct line_scan *s)
+{
+	size_t used = strlen(s->pci);
+	const char *p = strstr(s->line, "pci ");
+	char slot[16], id[12];
+
+	if (p && sscanf(p, "pci %12[0-9a-f:.]: [%11[0-9a-f:]]", slot, id) == 2)
+		text_cut(s->pci + used, sizeof(s->pci) - used, "%s%s@%s", used ? " " : "", id,
+			 slot);
+}
+
 /* "virtio_blk virtio0: [vda] 2048 512-byte logical blocks" */
 static void on_virtio_blk(struct line_scan *s)
 {
@@ -202,6 +214,8 @@ static void on_line(struct line_scan *s)
 			s->in_list = true;
 		else if (p->fact == FACT_VIRTIO_BLK)
 			on_virtio_blk(s);
+		else if (p->fact == FACT_PCI_VIRTIO)
+			on_pci(s);
 	}
 	if (decisive && !s->told && s->watch && s->watch->decisive) {
 		s->told = true;
@@ -280,6 +294,11 @@ const struct init_line *line_scan_init(const struct line_scan *s, enum line_fact
 const char *line_scan_phase(const struct line_scan *s)
 {
 	return s->phase;
+}
+
+const char *line_scan_pci(const struct line_scan *s)
+{
+	return s->pci;
 }
 
 const char *line_scan_disks(const struct line_scan *s)

@@ -81,5 +81,7 @@ const struct init_line *line_scan_failure(const struct line_scan *s); /* of FACT
 const struct init_line *line_scan_init(const struct line_scan *s, enum line_fact f);
 const char *line_scan_phase(const struct line_scan *s); /* last phase that was ok; "" if none */
 const char *line_scan_disks(const struct line_scan *s); /* "vda vdb": what the kernel named */
+/* "1af4:1001@0000:00:01.0 …": virtio devices that the kernel's PCI enumeration named */
+const char *line_scan_pci(const struct line_scan *s);
 bool line_scan_handed_over(const struct line_scan *s);
 uint64_t line_scan_lines(const struct line_scan *s);

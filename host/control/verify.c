@@ -91,6 +91,7 @@ static void row_devices(struct row *r, struct vm *v, const struct line_scan *s)
 	const struct init_line *d = line_scan_init(s, FACT_INIT_DEVICES);
 	const struct line_note *line = line_scan_fact(s, FACT_INIT_DEVICES);
 	const struct line_note *pci = line_scan_fact(s, FACT_PCI_VIRTIO);
+	const struct line_note *disk = line_scan_fact(s, FACT_VIRTIO_BLK);
 	bool on_pci = v->rec.transport == VM_PCI;
 
 	stamp(r, v, "devices");
@@ -99,7 +100,10 @@ static void row_devices(struct row *r, struct vm *v, const struct line_scan *s)
 	else if (d)
 		say_note(r, str_eq(d->transport, "mmio") && d->blk[0] ? holds : fails, line);
 	else if (pci && on_pci)
-		say_note(r, holds, pci);
+		say(r, holds, "%s; console.log:%llu: %s", line_scan_pci(s),
+		    (unsigned long long)pci->number, pci->text);
+	else if (disk && !on_pci)
+		say_note(r, holds, disk);
 	else
 		say(r, unknown, "no line of %llu lists the devices",
 		    (unsigned long long)line_scan_lines(s));

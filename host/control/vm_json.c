@@ -125,7 +125,7 @@ static json_t *cause_json(const struct vm *v)
 static void load_cmdline(struct vm *v)
 {
 	char path[PATH_CAP];
-	auto_buf b = {.max = LIMIT_CMDLINE_LEN};
+	auto_buf b = {0};
 
 	if (v->cmdline || !v->rec.starts || !vm_path(v, "cmdline", path))
 		return;

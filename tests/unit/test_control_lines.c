@@ -195,6 +195,17 @@ static void a_partition_list_is_read(void **state)
 	assert_string_equal(line_scan_disks(s->scan), "vda vdb");
 }
 
+static void pci_devices_are_listed(void **state)
+{
+	struct seen *s = *state;
+
+	feed(s, "[    0.812373] pci 0000:00:01.0: [1af4:1001] type 00 class 0x010000\n"
+		"[    0.812400] pci 0000:00:00.0: [1b36:0008] type 00 class 0x060000\n"
+		"[    0.812500] pci 0000:00:02.0: [1af4:1000] type 00 class 0x020000\n");
+	assert_string_equal(line_scan_pci(s->scan),
+			    "1af4:1001@0000:00:01.0 1af4:1000@0000:00:02.0");
+}
+
 static void memory_may_be_exhausted(void **state)
 {
 	struct line_scan *s = NULL;
@@ -216,6 +227,7 @@ int main(void)
 		T(a_guest_cannot_forge_lines_after_the_hand_over),
 		T(text_before_the_mark_is_no_init_line),
 		T(a_partition_list_is_read),
+		T(pci_devices_are_listed),
 		cmocka_unit_test(memory_may_be_exhausted),
 	};
 
