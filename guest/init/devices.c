@@ -58,7 +58,8 @@ static void add_device(const char *name, struct buf *pci, struct buf *mmio)
 		uint64_t number = 0;
 
 		read_id(link, "device", id);
-		(void)parse_hex64(id, &number); /* the kernel writes "0x0002"; 0 is no device */
+		if (parse_hex64(id, &number)) /* the kernel writes "0x0002" */
+			number = 0;	      /* no device has this number */
 		(void)buf_printf(mmio, "%s%llu@%s", mmio->len ? " " : "",
 				 (unsigned long long)number, parent + 1);
 	}
