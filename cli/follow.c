@@ -90,6 +90,7 @@ static void show_held(struct progress *p)
 	if (!p->held.len || clock_mono_ns() < p->hold_ns)
 		return;
 	untick(p);
+	p->tick_ns = clock_mono_ns() + NS_PER_S; /* the line says it for now */
 	(void)fd_write_all(STDERR_FILENO, buf_text(&p->held), p->held.len); /* only progress */
 	buf_reset(&p->held);
 }
@@ -136,8 +137,9 @@ void progress_tick(struct progress *p)
 	uint64_t now = clock_mono_ns();
 
 	show_held(p);
-	if (p->off || !p->cli->err_is_terminal || now < p->hold_ns || !*p->what)
+	if (p->off || !p->cli->err_is_terminal || now < p->hold_ns || now < p->tick_ns || !*p->what)
 		return;
+	p->tick_ns = now + NS_PER_S;
 	(void)snprintf(line, sizeof(line), "\r%12s  %.31s ...\x1b[K",
 		       text_ms((now - p->begin_ns) / NS_PER_S * 1000, time), p->what); /* fits */
 	(void)fd_write_all(STDERR_FILENO, line, strlen(line)); /* only progress */
@@ -203,5 +205,10 @@ int ask_with_progress(struct cli *c, const struct http_ask *ask, const char *vm,
 	if (!rc && !p->off && !events.call.ended && !http_wait(&c->http, LAST_MS, NULL))
 		(void)follow_take(&events, NULL); /* as above */
 	progress_done(p);
-	return rc ? rc : api_result(c, &call, ret, e);
+	if (!rc)
+		rc = api_result(c, &call, ret, e);
+	if (rc && e && e->kind == ERR_HOST && !c->error) /* hearthd itself is gone */
+		return err_remedy(e, "VMs go on; when hearthd runs again: hearth vm show %.64s",
+				  *vm ? vm : "ID");
+	return rc;
 }

@@ -35,6 +35,7 @@ struct progress {
 	uint64_t hold_ns; /* show nothing before this time: quick things need no progress */
 	uint64_t begin_ns;
 	uint64_t first_us; /* monoUs of the first event; 0: none yet */
+	uint64_t tick_ns;  /* when a tick is due */
 	bool ticking;	   /* a line that will be overwritten stands on the terminal */
 	char what[32];	   /* state or phase under way */
 	struct buf held;   /* lines of the time before hold_ns */
