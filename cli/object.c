@@ -165,13 +165,16 @@ int verb_token_create(struct cli *c, const struct args *a, struct err *e)
 {
 	auto_json json_t *body = NULL;
 	auto_free char *token = NULL, *id = NULL, *role = NULL;
+	const char *role_default;
 	auto_answer got = {0};
 	auto_buf out = {0};
 	int rc = args_body(a, &body, e);
 
+	/* Only admins get here: a token for oneself is an admin's, as the first one has to be. */
+	role_default = !rc && js_get(body, "userId") ? "user" : "admin";
 	if (!rc)
 		rc = add_owner(c, body, e);
-	if (!rc && !js_get(body, "role") && json_put(body, "role", json_string("user")))
+	if (!rc && !js_get(body, "role") && json_put(body, "role", json_string(role_default)))
 		rc = err_nomem(e);
 	if (!rc)
 		rc = api_send(c, "POST", "/api/tokens", body, &got, e);

@@ -253,6 +253,7 @@ static int fill_args(const struct control *c, const struct image_request *r, str
 	arg(b, "--kernel", r->kernel);
 	arg(b, "--rootfs", r->rootfs);
 	arg(b, "--initrd", r->initrd);
+	arg(b, "--modules", r->modules);
 	arg(b, "--min-ram-mib", b->min_ram);
 	return 0;
 }

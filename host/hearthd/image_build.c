@@ -30,6 +30,7 @@ static const struct {
 	{"--kernel", offsetof(struct recipe_job, kernel)},
 	{"--rootfs", offsetof(struct recipe_job, rootfs)},
 	{"--initrd", offsetof(struct recipe_job, initrd)},
+	{"--modules", offsetof(struct recipe_job, modules)},
 };
 
 static int set(struct recipe_job *job, const char *name, const char *value, struct err *e)

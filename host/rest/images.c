@@ -14,6 +14,7 @@ static const struct json_field build_fields[] = {
 	JSON_STR(IMG_REQ, kernel, "kernel", 1, 4095, 0),
 	JSON_STR(IMG_REQ, rootfs, "rootfs", 1, 4095, 0),
 	JSON_STR(IMG_REQ, initrd, "initrd", 1, 4095, 0),
+	JSON_STR(IMG_REQ, modules, "modules", 1, 4095, 0),
 	JSON_INT(IMG_REQ, min_ram_mib, "minRamMib", 1, LIMIT_RAM_MIB, 0),
 	JSON_END,
 };
@@ -37,19 +38,20 @@ int route_image_show(struct request *q, struct err *e)
 /* Either a recipe, or kernel and rootfs: files of the host, by absolute path. */
 static int check_build(const struct image_request *r, struct err *e)
 {
-	if (*r->recipe && (*r->kernel || *r->rootfs || *r->initrd || r->min_ram_mib))
+	const char *const paths[] = {r->kernel, r->rootfs, r->initrd, r->modules};
+
+	if (*r->recipe && (*r->kernel || *r->rootfs || *r->initrd || *r->modules || r->min_ram_mib))
 		return err_set(e, -EINVAL, ERR_CALLER, "image.request",
-			       "request: recipe excludes kernel, rootfs, initrd and minRamMib");
+			       "request: recipe excludes kernel, rootfs, initrd, modules and "
+			       "minRamMib");
 	if (!*r->recipe && (!*r->kernel || !*r->rootfs))
 		return err_set(e, -EINVAL, ERR_CALLER, "image.request",
 			       "request: expected recipe, or kernel and rootfs");
-	for (unsigned i = 0; i < 3; i++) {
-		const char *path = i == 0 ? r->kernel : i == 1 ? r->rootfs : r->initrd;
-
-		if (*path && *path != '/')
+	for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
+		if (*paths[i] && *paths[i] != '/')
 			return err_set(e, -EINVAL, ERR_CALLER, "image.request",
 				       "request: \"%.200s\": expected an absolute path on the host",
-				       path);
+				       paths[i]);
 	}
 	return 0;
 }
