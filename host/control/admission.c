@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "control/control_internal.h"
+#include "control/text.h"
 
 /* QEMU beside the guest's memory, by the lab's table: 49 to 81 MiB resident; a page table and
  * thread stacks more. */
@@ -131,11 +132,11 @@ static int check_disk(const struct control *c, const struct vm_rec *r, const str
 	if (r->root == VM_ROOT_DIRECT)
 		need += i->rootfs_bytes >> 20; /* a copy, where the file system has no reflinks */
 	if (need + c->conf->disk_reserve_mib > free_mib)
-		return err_set(
-			e, -ENOSPC, ERR_LIMIT, "admission.refused",
-			"%s has %llu MiB free, of which %u MiB are reserved: %llu MiB asked for",
-			c->vms_dir, (unsigned long long)free_mib, c->conf->disk_reserve_mib,
-			(unsigned long long)need);
+		return err_set(e, -ENOSPC, ERR_LIMIT, "admission.refused",
+			       "disk of %s has %llu MiB free, of which %u MiB are reserved: %llu "
+			       "MiB asked for",
+			       c->vms_dir, (unsigned long long)free_mib, c->conf->disk_reserve_mib,
+			       (unsigned long long)need);
 	return 0;
 }
 
@@ -153,8 +154,10 @@ int admit(struct control *c, const struct vm_rec *r, bool is_new, const struct i
 				   f->per_host.ram_mib, f->per_host.disk_mib};
 	const struct usage user_limit = {f->per_user.vms, f->per_user.vcpus, f->per_user.ram_mib,
 					 f->per_user.disk_mib};
+	char whose[LIMIT_USER_LEN + 16];
 	int rc;
 
+	text_cut(whose, sizeof(whose), "user %s's", r->user_id);
 	if (!host_limit.vcpus && cpus > 0)
 		host_limit.vcpus = (uint64_t)cpus * VCPUS_PER_CPU;
 	for (const struct vm *v = c->first; v; v = v->next) {
@@ -162,7 +165,7 @@ int admit(struct control *c, const struct vm_rec *r, bool is_new, const struct i
 		if (str_eq(v->rec.user_id, r->user_id))
 			add_usage(&user, v);
 	}
-	rc = check("this user's", &user, &asked, &user_limit, e);
+	rc = check(whose, &user, &asked, &user_limit, e);
 	if (rc == 0)
 		rc = check("this host's", &host, &asked, &host_limit, e);
 	if (rc == 0)

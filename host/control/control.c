@@ -3,6 +3,7 @@
  * touching a VM.  Called by hearthd's main and by tests, on the loop's thread.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -10,13 +11,26 @@
 #include "base/mem.h"
 #include "control/control_internal.h"
 
+/* fork to exec takes under 1 ms; on a machine that swaps, more */
+#define LOCK_LASTS_NS (2 * NS_PER_S)
+
+/* The lock of a hearthd that was just killed may be held a moment longer by a helper program that
+ * it was starting: between fork and exec that has a copy of every descriptor. */
 static int open_store(struct control *c, struct err *e)
 {
+	uint64_t due = clock_mono_ns() + LOCK_LASTS_NS;
+	struct err said = {0};
 	char path[PATH_CAP];
+	int rc;
 
 	if (!str_fmt(path, sizeof(path), "%s/hearth.db", c->conf->state_dir))
 		return err_set(e, -ENAMETOOLONG, ERR_CALLER, "path.too-long", "state directory");
-	return store_open(path, &c->store, e);
+	while ((rc = store_open(path, &c->store, &said)) < 0 && str_eq(said.id, "store.in-use") &&
+	       clock_mono_ns() < due)
+		(void)poll(NULL, 0, 10); /* then look again: the lock is what we wait for */
+	if (rc < 0 && e)
+		*e = said;
+	return rc;
 }
 
 int control_new(struct loop *l, const struct control_conf *conf, struct control **ret,

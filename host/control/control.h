@@ -167,8 +167,8 @@ int control_image_remove(struct control *c, const struct actor *a, const char *r
 int control_image_gc(struct control *c, const struct actor *a, json_t **ret, struct err *e);
 /* Start building or importing; progress arrives as events of kind "image".  ret: {"id":"job-…",…}.
  * Runs `<hearthd_path> image-build --images DIR --recipes DIR --init FILE --shim FILE --name NAME
- * (--recipe NAME | --kernel FILE --rootfs FILE [--initrd FILE] [--modules DIR] [--min-ram-mib N])`, which is
- * recipe_run with its progress on standard output.  Job:
+ * (--recipe NAME | --kernel FILE --rootfs FILE [--initrd FILE] [--modules DIR] [--min-ram-mib N])`,
+ * which is recipe_run with its progress on standard output.  Job:
  * {"id","kind":"image","name","state":"running|ok|failed","started","ended"|null,
  * "digest"|null,"error"|null,"phases":[{"phase","state","ms"|null,"text"}]}. */
 struct image_request {

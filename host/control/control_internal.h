@@ -305,6 +305,10 @@ void networks_close(struct control *c);
 struct netw *netw_find(struct control *c, const char *name);
 int netw_ready(struct netw *n, const struct control *c, struct err *e); /* bring up if it is not */
 
+/* --- image_check.c --- */
+/* Kernel and initrd are what the manifest says: "image.digest-mismatch".  Blocks; any thread. */
+int image_check(const struct image *i, struct err *e);
+
 /* --- adopt.c --- */
 int adopt_all(struct control *c, struct err *e);
 

@@ -107,7 +107,7 @@ static int prepare(struct vm_work *w)
 	if ((rc = fd_mkdirs(w->vm_dir, 0711, &w->err)) < 0 ||
 	    (rc = fd_mkdirs(w->run_dir, 0711, &w->err)) < 0 ||
 	    (rc = image_open(w->images_dir, w->digest, &w->image, &w->err)) < 0 ||
-	    (rc = make_disk(w)) < 0)
+	    (rc = image_check(w->image, &w->err)) < 0 || (rc = make_disk(w)) < 0)
 		return rc;
 	t1 = clock_mono_ns();
 	rc = open_port(w);

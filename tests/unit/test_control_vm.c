@@ -167,7 +167,7 @@ static void admission_names_limit_and_use(void **state)
 	assert_true(control_vm_create(ctl, &alice, &q, NULL, NULL, &v, &repeated, &err) < 0);
 	assert_string_equal(err.id, "admission.refused");
 	assert_int_equal(err.kind, ERR_LIMIT);
-	assert_non_null(strstr(err.text, "limit of VMs is 1: 1 in use, 1 more"));
+	assert_non_null(strstr(err.text, "user alice's limit of VMs is 1: 1 in use, 1 more"));
 	strcpy_n(q.user_id, "bob");
 	conf.per_host.ram_mib = 100;
 	assert_true(control_vm_create(ctl, &bob, &q, NULL, NULL, &v, &repeated, &err) < 0);
@@ -182,6 +182,22 @@ static void admission_names_limit_and_use(void **state)
 	assert_non_null(strstr(err.text, "free"));
 	assert_int_equal(ctl->vms_n, 1);
 	assert_int_equal(ctl->count.refused, 4);
+}
+
+static void a_changed_kernel_is_not_booted(void **state)
+{
+	struct vm *v = create_vm();
+	char path[PATH_CAP];
+
+	(void)state;
+	wait_state(v->rec.id, VM_READY);
+	assert_true(str_fmt(path, sizeof(path), "%s/%s/%s", ctl->images_dir, v->rec.digest,
+			    IMAGE_KERNEL));
+	assert_int_equal(fd_replace_file(path, "y", 1, 0644, &err), 0);
+	v = create_vm();
+	wait_state(v->rec.id, VM_FAILED);
+	assert_string_equal(v->rec.cause, "image.digest-mismatch");
+	assert_int_equal(script.launches, 1);
 }
 
 static void users_see_their_own(void **state)
@@ -593,6 +609,7 @@ int main(void)
 		T(a_repeated_key_gives_the_same_vm),
 		T(bad_requests_are_refused_with_the_reason),
 		T(admission_names_limit_and_use),
+		T(a_changed_kernel_is_not_booted),
 		T(users_see_their_own),
 		T(an_engine_that_does_not_start_is_the_cause),
 		T(an_engine_that_never_runs_is_killed),
