@@ -23,7 +23,7 @@
 #include "engine/launch.h"
 #include "json/json.h"
 
-#define RECORD_MAX  4096
+#define RECORD_MAX  8192
 #define LEFTOVER_MS 10000 /* a killed QEMU gives back gigabytes of memory before it is gone */
 #define LOOK_MS	    5	  /* between two looks at a shim that has not yet said who it is */
 
@@ -37,17 +37,46 @@ const struct engine_ops *engine_find(const char *name)
 	return NULL;
 }
 
+static int parse_record(int lock_fd, json_t **ret)
+{
+	auto_buf text = {0};
+
+	if (lseek(lock_fd, 0, SEEK_SET) < 0 || fd_read_all(lock_fd, RECORD_MAX, &text) || !text.len)
+		return -ENODATA;
+	return json_parse(buf_text(&text), text.len, ret, NULL);
+}
+
+void engine_remove_groups(const char *vm_dir)
+{
+	char path[4200];
+	auto_close int fd = -1;
+	auto_json json_t *j = NULL;
+	const json_t *groups;
+
+	if (!str_fmt(path, sizeof(path), "%s/lock", vm_dir))
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || parse_record(fd, &j))
+		return;
+	groups = json_object_get(j, "groups");
+	for (size_t i = 0; i < json_array_size(groups); i++) {
+		const char *group = json_string_value(json_array_get(groups, i));
+
+		if (group)
+			/* the shim was quicker; or of another boot, long gone */
+			(void)rmdir(group);
+	}
+}
+
 /* Who holds or held the lock, as the shim wrote it; false: nothing (yet) or half a line. */
 static bool read_record(int lock_fd, struct vm_process *ret)
 {
-	auto_buf text = {0};
 	auto_json json_t *j = NULL;
 	int shim, engine;
 	json_int_t shim_ticks, engine_ticks;
 	const char *boot_id;
 
-	if (lseek(lock_fd, 0, SEEK_SET) < 0 || fd_read_all(lock_fd, RECORD_MAX, &text) ||
-	    !text.len || json_parse(buf_text(&text), text.len, &j, NULL) ||
+	if (parse_record(lock_fd, &j) ||
 	    json_unpack(j, "{s:i, s:I, s:i, s:I, s:s}", "shim_pid", &shim, "shim_ticks",
 			&shim_ticks, "engine_pid", &engine, "engine_ticks", &engine_ticks,
 			"boot_id", &boot_id))
@@ -114,5 +143,8 @@ int engine_kill_leftover(const char *vm_dir, struct err *e)
 		(void)poll(NULL, 0,
 			   LOOK_MS); /* a shim that was just spawned writes its record soon */
 	}
-	return kill_recorded(fd, due_ns, e);
+	rc = kill_recorded(fd, due_ns, e);
+	if (!rc)
+		engine_remove_groups(vm_dir);
+	return rc;
 }

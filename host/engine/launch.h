@@ -60,6 +60,12 @@ void procs_kill(struct procs *p); /* SIGKILL to the engine; the shim then writes
 void procs_done(struct procs *p);
 bool procs_same_boot(const struct vm_process *proc);
 
+/* --- engine.c --- */
+
+/* Remove the control groups of a VM whose processes have ended; the shim has done so unless it was
+ * killed. */
+void engine_remove_groups(const char *vm_dir);
+
 /* --- ending.c --- */
 
 /* What the engine's own protocol said about the end, if anything was heard. */

@@ -92,6 +92,7 @@ static void procs_ended(struct procs *p)
 	v->ended = true;
 	stop_timers(v);
 	qmp_free(take_ptr(v->qmp));
+	engine_remove_groups(v->vm_dir);
 	remove_socket(v, "qmp.sock");
 	remove_socket(v, "serial.sock");
 	ending_read(v->vm_dir, "qemu", &v->procs.proc, v->said, v->killed, &end);
@@ -431,8 +432,10 @@ static int qemu_adopt(struct loop *l, const char *vm_dir, const char *run_dir,
 {
 	int rc = new_handle(l, vm_dir, run_dir, proc, w, ret, e);
 
-	if (rc == -ESRCH)
+	if (rc == -ESRCH) {
+		engine_remove_groups(vm_dir);
 		ending_read(vm_dir, "qemu", proc, SAID_NOTHING, false, ret_end);
+	}
 	return rc;
 }
 

@@ -62,10 +62,13 @@ static bool own_group(const char *cgroup_text, const struct hierarchy *h, char *
 	char line[1024];
 
 	for (const char *p = cgroup_text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+		size_t n = strcspn(p, "\n");
 		char *list, *path;
 
-		if (!str_fmt(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p))
+		if (n >= sizeof(line))
 			continue;
+		memcpy(line, p, n);
+		line[n] = '\0';
 		list = strchr(line, ':');
 		path = list ? strchr(list + 1, ':') : NULL;
 		if (!path)
@@ -191,31 +194,31 @@ static void make_one(const struct hierarchy *h, const struct job *j, struct cgro
 		     struct buf *notes)
 {
 	struct cgroup_tree *t = &g->at[g->n];
-	char shims[512], parent[384], procs[640];
-	int rc;
+	char parent[384], procs[640];
 
+	t->path[0] = '\0';
+	t->procs_fd = -1;
 	(void)snprintf(parent, sizeof(parent), "%s", h->base); /* same size */
 	*strrchr(parent, '/') = '\0';
-	if (!str_fmt(shims, sizeof(shims), "%s/shims", h->base) || !make_dir(h->base, notes) ||
-	    !make_dir(shims, notes))
+	if (!str_fmt(t->shims, sizeof(t->shims), "%s/shims", h->base) ||
+	    !make_dir(h->base, notes) || !make_dir(t->shims, notes))
 		return;
+	g->n++;
 	if (h->v2) {
 		v2_enable(parent);
 		v2_enable(h->base);
 	}
-	rc = put_text(shims, "cgroup.procs", "0");
-	if (rc)
-		(void)buf_printf(notes, "shim stays in its group, %s: %s; ", shims, strerror(-rc));
 	if (!j->cgroup[0] || !str_fmt(t->path, sizeof(t->path), "%s/%s", h->base, j->cgroup) ||
-	    !make_dir(t->path, notes))
+	    !make_dir(t->path, notes)) {
+		t->path[0] = '\0';
 		return;
+	}
 	if (!h->v2)
 		v1_limits(h, t->path, j, notes);
 	else if (v2_has_memory(t->path))
 		v2_limits(t->path, j, notes);
 	(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", t->path); /* fits */
 	t->procs_fd = open(procs, O_WRONLY | O_CLOEXEC);
-	g->n++;
 }
 
 void cgroups_make(const struct job *j, struct cgroups *ret, struct buf *notes)
@@ -252,6 +255,12 @@ void cgroups_enter(const struct cgroups *g)
 				     1); /* never fatal; limits are a second wall */
 }
 
+void cgroups_join_shims(const struct cgroups *g)
+{
+	for (int i = 0; i < g->n; i++)
+		(void)put_text(g->at[i].shims, "cgroup.procs", "0"); /* then we stay where we are */
+}
+
 /* The number behind "oom_kill " in a file of the group; 0 if there is none. */
 static uint64_t oom_count(const char *dir, const char *file)
 {
@@ -275,8 +284,9 @@ uint64_t cgroups_oom_kills(const struct cgroups *g)
 	uint64_t n = 0;
 
 	for (int i = 0; i < g->n; i++)
-		n += oom_count(g->at[i].path, "memory.events") +
-		     oom_count(g->at[i].path, "memory.oom_control");
+		if (g->at[i].path[0])
+			n += oom_count(g->at[i].path, "memory.events") +
+			     oom_count(g->at[i].path, "memory.oom_control");
 	return n;
 }
 
@@ -285,7 +295,9 @@ void cgroups_remove(struct cgroups *g)
 	for (int i = 0; i < g->n; i++) {
 		if (g->at[i].procs_fd >= 0)
 			(void)close(take_fd(g->at[i].procs_fd)); /* nothing was buffered */
-		(void)rmdir(g->at[i].path); /* a later start of the VM finds and uses it again */
+		if (g->at[i].path[0])
+			/* a later start of the VM finds and uses it again */
+			(void)rmdir(g->at[i].path);
 	}
 	g->n = 0;
 }

@@ -16,8 +16,9 @@ struct job;
 #define CGROUP_TREES 8 /* cgroup2, memory, pids, cpu, systemd, with room */
 
 struct cgroup_tree {
-	char path[512]; /* the VM's group in this tree */
-	int procs_fd;	/* owned; its cgroup.procs, for the child to enter; -1: not here */
+	char shims[512]; /* the shims' group in this tree */
+	char path[512];	 /* the VM's group in this tree; "": none */
+	int procs_fd;	 /* owned; its cgroup.procs, for the child to enter; -1: not here */
 };
 
 struct cgroups {
@@ -25,11 +26,14 @@ struct cgroups {
 	int n;
 };
 
-/* Move this process into the shims' group, make the VM's group and set its limits.  Sentences about
- * what did not work are appended to notes, each ended by "; ". */
+/* Make the groups and set the limits.  Sentences about what did not work are appended to notes,
+ * each ended by "; ". */
 void cgroups_make(const struct job *j, struct cgroups *ret, struct buf *notes);
 /* Enter the group; in the child, between fork and exec. */
 void cgroups_enter(const struct cgroups *g);
+/* Move the shim itself into the shims' group; only when the engine runs, because the kernel makes
+ * the first move wait for a grace period, some 5 ms. */
+void cgroups_join_shims(const struct cgroups *g);
 /* Processes of the group that the kernel killed for want of memory so far. */
 uint64_t cgroups_oom_kills(const struct cgroups *g);
 /* Remove the groups, which must be empty by now. */

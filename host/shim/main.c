@@ -55,12 +55,23 @@ static json_t *identity(const struct shim *s)
 			 (json_int_t)s->engine_ticks, "boot_id", boot_id);
 }
 
+/* {"groups":[…]}: what must be removed when we are killed before we can. */
+static json_t *groups(const struct shim *s)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < s->cgroups.n; i++)
+		if (s->cgroups.at[i].path[0] && json_push(list, json_string(s->cgroups.at[i].path)))
+			break; /* an empty group is left, no more */
+	return list;
+}
+
 /* Put our identity into the lock file, for a hearthd that never got our status.  A reader that
  * comes in the middle of the write sees no valid JSON and looks again. */
 static int write_record(const struct shim *s, struct err *e)
 {
 	auto_json json_t *who = identity(s);
-	auto_free char *text = who ? json_text(who) : NULL;
+	auto_free char *text = who && !json_put(who, "groups", groups(s)) ? json_text(who) : NULL;
 	int fd = (int)s->job.lock_fd;
 
 	if (!text)
@@ -212,6 +223,8 @@ int main(void)
 	s.started_us = clock_wall_us();
 	rc = start(&s, &e);
 	report(&s, rc ? &e : NULL);
+	if (!rc)
+		cgroups_join_shims(&s.cgroups);
 	if (!rc)
 		rc = relay_run(s.job.dir, s.serial_fd, s.out_fd, (int)s.job.listen_fd,
 			       s.child.pidfd, &end, &e);
