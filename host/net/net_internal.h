@@ -48,6 +48,16 @@ int sysctl_read(const char *name, char ret_value[SYSCTL_VALUE_LEN], struct err *
 /* Writes only what differs. */
 int sysctl_write(const char *name, const char *value, struct err *e);
 
+/* --- object.c: JSON from parts; takes every reference, NULL if one is NULL or memory ran out
+ * --- */
+
+/* key, value (json_t *), key, value, …, NULL */
+json_t *net_object(const char *key, ...) __attribute__((sentinel, warn_unused_result));
+json_t *net_list(json_t *const *items, size_t n) __attribute__((warn_unused_result));
+#define NET_LIST(...)                                                                              \
+	net_list((json_t *const[]){__VA_ARGS__},                                                   \
+		 sizeof((json_t *const[]){__VA_ARGS__}) / sizeof(json_t *))
+
 /* --- ruleset.c: the rules as JSON for nft(8) --- */
 
 /* Rules of the network's namespace; the pins in it are kept.  Called inside the namespace. */

@@ -13,7 +13,6 @@
  * and the set with the pins of running VMs stays.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -31,7 +30,7 @@
 /* Where closed networks lie (RFC 6890): the host's LAN, its containers, cloud metadata services. */
 static const struct {
 	const char *addr;
-	int len;
+	unsigned len;
 } closed_ranges[] = {
 	{"0.0.0.0", 8},	     {"10.0.0.0", 8},	 {"100.64.0.0", 10}, {"127.0.0.0", 8},
 	{"169.254.0.0", 16}, {"172.16.0.0", 12}, {"192.0.0.0", 24},  {"192.168.0.0", 16},
@@ -47,13 +46,19 @@ struct rules {
 
 static void command(struct rules *r, const char *verb, const char *what, json_t *object)
 {
-	if (json_push(r->cmds, json_pack("{s:{s:o}}", verb, what, object)))
+	if (json_push(r->cmds, net_object(verb, net_object(what, object, NULL), NULL)))
 		r->failed = true;
+}
+
+static json_t *str(const char *s)
+{
+	return json_string(s);
 }
 
 static void table(struct rules *r, const char *verb)
 {
-	command(r, verb, "table", json_pack("{s:s,s:s}", "family", r->family, "name", r->table));
+	command(r, verb, "table",
+		net_object("family", str(r->family), "name", str(r->table), NULL));
 }
 
 /* A base chain, made if it is missing and emptied. */
@@ -62,58 +67,53 @@ static void chain(struct rules *r, const char *name, const char *hook, int prio,
 	const char *type = str_eq(hook, "postrouting") ? "nat" : "filter";
 
 	command(r, "add", "chain",
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:s}", "family", r->family, "table", r->table,
-			  "name", name, "type", type, "hook", hook, "prio", prio, "policy",
-			  policy));
+		net_object("family", str(r->family), "table", str(r->table), "name", str(name),
+			   "type", str(type), "hook", str(hook), "prio", json_integer(prio),
+			   "policy", str(policy), NULL));
 	command(r, "flush", "chain",
-		json_pack("{s:s,s:s,s:s}", "family", r->family, "table", r->table, "name", name));
+		net_object("family", str(r->family), "table", str(r->table), "name", str(name),
+			   NULL));
 }
 
-/* Append a rule: json_t * statements up to NULL; takes their references. */
-static void rule(struct rules *r, const char *chain_name, ...)
+/* Append a rule; a statement that could not be made fails the whole, never shortens the rule. */
+static void rule_of(struct rules *r, const char *chain_name, json_t *statements)
 {
-	json_t *expr = json_array(), *st;
-	va_list ap;
-
-	va_start(ap, chain_name);
-	while ((st = va_arg(ap, json_t *)))
-		if (json_push(expr, st))
-			r->failed = true;
-	va_end(ap);
 	command(r, "add", "rule",
-		json_pack("{s:s,s:s,s:s,s:o}", "family", r->family, "table", r->table, "chain",
-			  chain_name, "expr", expr));
+		net_object("family", str(r->family), "table", str(r->table), "chain",
+			   str(chain_name), "expr", statements, NULL));
 }
+#define rule(r, chain_name, ...) rule_of(r, chain_name, NET_LIST(__VA_ARGS__))
 
 static json_t *meta(const char *key)
 {
-	return json_pack("{s:{s:s}}", "meta", "key", key);
+	return net_object("meta", net_object("key", str(key), NULL), NULL);
 }
 
 static json_t *field(const char *protocol, const char *name)
 {
-	return json_pack("{s:{s:s,s:s}}", "payload", "protocol", protocol, "field", name);
+	return net_object("payload",
+			  net_object("protocol", str(protocol), "field", str(name), NULL), NULL);
 }
 
 static json_t *match(const char *op, json_t *left, json_t *right)
 {
-	return json_pack("{s:{s:s,s:o,s:o}}", "match", "op", op, "left", left, "right", right);
+	return net_object("match", net_object("op", str(op), "left", left, "right", right, NULL),
+			  NULL);
 }
 
 static json_t *from(const char *link)
 {
-	return match("==", meta("iifname"), json_string(link));
+	return match("==", meta("iifname"), str(link));
 }
 
 static json_t *to(const char *op, const char *link)
 {
-	return match(op, meta("oifname"), json_string(link));
+	return match(op, meta("oifname"), str(link));
 }
 
-/* Its name is not `accept`, which is a system call. */
 static json_t *verdict(const char *name)
 {
-	return json_pack("{s:n}", name);
+	return net_object(name, json_null(), NULL);
 }
 
 static json_t *count(void)
@@ -123,17 +123,17 @@ static json_t *count(void)
 
 static json_t *answers(void)
 {
-	return match("in", json_pack("{s:{s:s}}", "ct", "key", "state"),
-		     json_pack("[s,s]", "established", "related"));
+	return match("in", net_object("ct", net_object("key", str("state"), NULL), NULL),
+		     NET_LIST(str("established"), str("related")));
 }
 
 static json_t *pinned(const char *mac_protocol, const char *mac_field, const char *ip_protocol,
 		      const char *ip_field)
 {
-	return match("==",
-		     json_pack("{s:[o,o,o]}", "concat", meta("iifname"),
-			       field(mac_protocol, mac_field), field(ip_protocol, ip_field)),
-		     json_string("@pins"));
+	json_t *key = NET_LIST(meta("iifname"), field(mac_protocol, mac_field),
+			       field(ip_protocol, ip_field));
+
+	return match("==", net_object("concat", key, NULL), str("@pins"));
 }
 
 static json_t *address(const char *op, const char *which, uint32_t ip)
@@ -141,23 +141,24 @@ static json_t *address(const char *op, const char *which, uint32_t ip)
 	char text[IPV4_TEXT_LEN];
 
 	format_ipv4(ip, text);
-	return match(op, field("ip", which), json_string(text));
+	return match(op, field("ip", which), str(text));
 }
 
 static json_t *prefix(const char *addr, unsigned len)
 {
-	return json_pack("{s:{s:s,s:i}}", "prefix", "addr", addr, "len", (int)len);
+	return net_object("prefix",
+			  net_object("addr", str(addr), "len", json_integer((json_int_t)len), NULL),
+			  NULL);
 }
 
 static json_t *closed(void)
 {
-	json_t *ranges = json_array();
+	json_t *ranges[ARRAY_LEN(closed_ranges)];
 
-	for (size_t i = 0; i < ARRAY_LEN(closed_ranges); i++)
-		if (json_push(ranges,
-			      prefix(closed_ranges[i].addr, (unsigned)closed_ranges[i].len)))
-			return json_decref(ranges), NULL;
-	return match("==", field("ip", "daddr"), json_pack("{s:o}", "set", ranges));
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
+		ranges[i] = prefix(closed_ranges[i].addr, closed_ranges[i].len);
+	return match("==", field("ip", "daddr"),
+		     net_object("set", net_list(ranges, ARRAY_LEN(ranges)), NULL));
 }
 
 /* What VMs may begin through `in`: the named DNS servers wherever they are, then nothing closed.
@@ -170,9 +171,9 @@ static void egress(struct rules *r, const char *chain_name, const char *in, cons
 		for (size_t p = 0; p < ARRAY_LEN(protocols); p++)
 			rule(r, chain_name, from(in), address("==", "daddr", n->dns[i]),
 			     match("==", field(protocols[p], "dport"), json_integer(53)),
-			     verdict("accept"), NULL);
+			     verdict("accept"));
 	}
-	rule(r, chain_name, from(in), closed(), count(), verdict("drop"), NULL);
+	rule(r, chain_name, from(in), closed(), count(), verdict("drop"));
 }
 
 /* Run nft with the commands; what it prints goes to out (NULL: nowhere). */
@@ -199,7 +200,7 @@ static int nft(const char *const *argv, const char *input, struct buf *out, stru
 static int apply(struct rules *r, struct err *e)
 {
 	static const char *const argv[] = {"nft", "-j", "-f", "-", NULL};
-	auto_json json_t *doc = json_pack("{s:o}", "nftables", r->cmds);
+	auto_json json_t *doc = net_object("nftables", r->cmds, NULL);
 	auto_free char *text = doc && !r->failed ? json_text(doc) : NULL;
 
 	r->cmds = NULL;
@@ -211,18 +212,19 @@ static void bridge_rules(struct rules *r, const struct network *n)
 	r->family = "bridge";
 	table(r, "add");
 	command(r, "add", "set",
-		json_pack("{s:s,s:s,s:s,s:[s,s,s]}", "family", r->family, "table", r->table, "name",
-			  "pins", "type", "ifname", "ether_addr", "ipv4_addr"));
+		net_object("family", str(r->family), "table", str(r->table), "name", str("pins"),
+			   "type", NET_LIST(str("ifname"), str("ether_addr"), str("ipv4_addr")),
+			   NULL));
 	/* -300 (dstnat of the bridge family): before the bridge learns or forwards anything. */
 	chain(r, "from_vm", "prerouting", -300, "drop");
-	rule(r, "from_vm", match("==", field("ip", "saddr"), json_string("0.0.0.0")), count(),
-	     verdict("drop"), NULL);
-	rule(r, "from_vm", pinned("ether", "saddr", "ip", "saddr"), verdict("accept"), NULL);
+	rule(r, "from_vm", match("==", field("ip", "saddr"), str("0.0.0.0")), count(),
+	     verdict("drop"));
+	rule(r, "from_vm", pinned("ether", "saddr", "ip", "saddr"), verdict("accept"));
 	rule(r, "from_vm", pinned("ether", "saddr", "arp", "saddr ip"),
-	     pinned("arp", "saddr ether", "arp", "saddr ip"), verdict("accept"), NULL);
-	rule(r, "from_vm", count(), NULL);
+	     pinned("arp", "saddr ether", "arp", "saddr ip"), verdict("accept"));
+	rule(r, "from_vm", count());
 	chain(r, "between", "forward", 0, n->isolated ? "drop" : "accept");
-	rule(r, "between", count(), NULL);
+	rule(r, "between", count());
 }
 
 static void inet_rules(struct rules *r, const struct network *n, bool uplink)
@@ -233,22 +235,21 @@ static void inet_rules(struct rules *r, const struct network *n, bool uplink)
 	r->family = "inet";
 	table(r, "add");
 	chain(r, "input", "input", 0, "drop");
-	rule(r, "input", answers(), verdict("accept"), NULL);
-	rule(r, "input", from("lo"), verdict("accept"), NULL);
-	rule(r, "input", count(), NULL);
+	rule(r, "input", answers(), verdict("accept"));
+	rule(r, "input", from("lo"), verdict("accept"));
+	rule(r, "input", count());
 	chain(r, "forward", "forward", 0, "drop");
 	/* Bridged packets come here too where the host has loaded br_netfilter. */
 	if (!n->isolated)
-		rule(r, "forward", from(NET_BRIDGE), to("==", NET_BRIDGE), verdict("accept"), NULL);
+		rule(r, "forward", from(NET_BRIDGE), to("==", NET_BRIDGE), verdict("accept"));
 	chain(r, "nat_out", "postrouting", 100, "accept");
 	if (!uplink)
 		return;
-	rule(r, "forward", answers(), verdict("accept"), NULL);
+	rule(r, "forward", answers(), verdict("accept"));
 	egress(r, "forward", NET_BRIDGE, n);
-	rule(r, "forward", from(NET_BRIDGE), to("==", NET_UPLINK), count(), verdict("accept"),
-	     NULL);
+	rule(r, "forward", from(NET_BRIDGE), to("==", NET_UPLINK), count(), verdict("accept"));
 	rule(r, "nat_out", match("==", field("ip", "saddr"), prefix(cidr, n->prefix)),
-	     to("==", NET_UPLINK), count(), verdict("masquerade"), NULL);
+	     to("==", NET_UPLINK), count(), verdict("masquerade"));
 }
 
 static int inside(const struct net *n, bool uplink, bool fresh, struct err *e)
@@ -289,17 +290,17 @@ int ruleset_host(const struct net *n, uint32_t inner, struct err *e)
 	table(&r, "delete");
 	table(&r, "add");
 	chain(&r, "input", "input", 0, "accept");
-	rule(&r, "input", from(veth), answers(), verdict("accept"), NULL);
-	rule(&r, "input", from(veth), count(), verdict("drop"), NULL);
+	rule(&r, "input", from(veth), answers(), verdict("accept"));
+	rule(&r, "input", from(veth), count(), verdict("drop"));
 	chain(&r, "forward", "forward", 0, "accept");
-	rule(&r, "forward", from(veth), address("!=", "saddr", inner), verdict("drop"), NULL);
-	rule(&r, "forward", from(veth), answers(), verdict("accept"), NULL);
+	rule(&r, "forward", from(veth), address("!=", "saddr", inner), verdict("drop"));
+	rule(&r, "forward", from(veth), answers(), verdict("accept"));
 	egress(&r, "forward", veth, &n->conf);
-	rule(&r, "forward", to("==", veth), answers(), verdict("accept"), NULL);
-	rule(&r, "forward", to("==", veth), count(), verdict("drop"), NULL);
+	rule(&r, "forward", to("==", veth), answers(), verdict("accept"));
+	rule(&r, "forward", to("==", veth), count(), verdict("drop"));
 	chain(&r, "nat_out", "postrouting", 100, "accept");
 	rule(&r, "nat_out", address("==", "saddr", inner), to("!=", veth), count(),
-	     verdict("masquerade"), NULL);
+	     verdict("masquerade"));
 	return apply(&r, e);
 }
 

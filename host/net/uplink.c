@@ -218,9 +218,12 @@ int uplink_down(const struct net_names *names, struct err *e)
 	auto_close int lock = -1;
 	struct nl rt = {0};
 	struct link l;
-	int rc = journal_lock(&lock, e);
+	int rc;
 
-	if (rc || !journal_has(names))
+	if (!journal_has(names))
+		return 0; /* nothing of the host was touched, not even NET_RUN_DIR */
+	rc = journal_lock(&lock, e);
+	if (rc)
 		return rc;
 	rc = ruleset_host_remove(names->ns, e);
 	if (!rc)
@@ -247,8 +250,8 @@ static int warn_drops(const struct net_names *names, json_t *warnings, struct er
 		const char *family = json_string_value(json_object_get(d, "family"));
 		const char *table = json_string_value(json_object_get(d, "table"));
 		const char *chain = json_string_value(json_object_get(d, "chain"));
-		json_t *w = json_pack(
-			"{s:s,s:o,s:o}", "code", "NET_FORWARD_DROP", "text",
+		json_t *w = net_object(
+			"code", json_string("NET_FORWARD_DROP"), "text",
 			json_sprintf("the host's chain %s %s %s drops forwarded packets by policy "
 				     "(Docker sets it so); an accept in Hearth's own table can't "
 				     "override that, so VMs get no answers from outside",
@@ -259,7 +262,8 @@ static int warn_drops(const struct net_names *names, json_t *warnings, struct er
 				"%s %s %s oifname %s ct state established,related accept (with "
 				"Docker: in its chain DOCKER-USER, which it keeps)",
 				family, table, chain, names->veth, family, table, chain,
-				names->veth));
+				names->veth),
+			NULL);
 
 		if (json_push(warnings, w))
 			return err_nomem(e);
@@ -281,9 +285,11 @@ static int describe_links(const struct net_names *names, json_t *host, struct er
 		own.index = l.index;
 		rc = addr_each(&rt, find_block, &own, e);
 		format_ipv4(own.block + 1, text);
-		if (!rc && json_push(host, json_pack("{s:s,s:s,s:s,s:o}", "what", "link", "name",
-						     l.name, "alias", l.alias, "address",
-						     json_sprintf("%s/%d", text, BLOCK_PREFIX))))
+		if (!rc &&
+		    json_push(host,
+			      net_object("what", json_string("link"), "name", json_string(l.name),
+					 "alias", json_string(l.alias), "address",
+					 json_sprintf("%s/%d", text, BLOCK_PREFIX), NULL)))
 			rc = err_nomem(e);
 	}
 	nl_close(&rt);
@@ -300,8 +306,8 @@ int uplink_describe(const struct net_names *names, json_t *host, json_t *warning
 	rc = describe_links(names, host, e);
 	if (rc)
 		return rc;
-	if (json_push(host, json_pack("{s:s,s:o}", "what", "nft table", "name",
-				      json_sprintf("inet %s", names->ns))))
+	if (json_push(host, net_object("what", json_string("nft table"), "name",
+				       json_sprintf("inet %s", names->ns), NULL)))
 		return err_nomem(e);
 	if (journal_forward_from(from) &&
 	    json_push(host, json_pack("{s:s,s:s,s:s}", "what", "sysctl net.ipv4.ip_forward", "from",

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "net/net_internal.h"
 
@@ -330,6 +331,35 @@ static void says_what_nft_lacks(void **state)
 	free(path);
 }
 
+static void survives_lack_of_memory(void **state)
+{
+	struct network conf = sandbox_network("default", true);
+	char *before = host_picture(), *after;
+
+	(void)state;
+	for (long budget = 0;; budget++) {
+		struct net *n = NULL;
+		struct err e = {0};
+		int rc;
+
+		mem_fail_after(budget);
+		rc = net_open("hearth", &conf, true, &n, &e);
+		mem_fail_after(-1);
+		net_close(n);
+		remove_net("default"); /* whatever was half made */
+		if (!rc) {
+			assert_true(budget > 0);
+			break;
+		}
+		assert_int_equal(rc, -ENOMEM);
+		assert_null(n);
+	}
+	after = host_picture();
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +374,7 @@ int main(void)
 		cmocka_unit_test(link_range_avoids_clashes),
 		cmocka_unit_test(describes_itself),
 		cmocka_unit_test(says_what_nft_lacks),
+		cmocka_unit_test(survives_lack_of_memory),
 	};
 	int rc = sandbox_enter();
 
