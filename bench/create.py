@@ -48,7 +48,7 @@ class BareNetwork:
         subprocess.run(["ip", "link", "set", "bare0", "up"], check=True)
         return fd
 
-    def prove(self, timeout=120):
+    def prove(self, timeout=40):
         """Until ARP and ICMP are answered; asks again with the guest's first frame and every 200 ms, as Hearth does."""
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         s.bind(("bare0", 3))
@@ -92,14 +92,21 @@ def recipe(h):
     """The engine's exact argument vector and what its descriptors are, read from a VM that Hearth runs."""
     v = h.create(wait="network")
     pid = h.vm(v["id"])["pids"]["engine"]
-    argv = pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
-    files = {int(p.name): os.readlink(p) for p in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    argv = [a for a in pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1] if a != "-S"]  # hearthd says when
     disks = h.dir / "bare-disks"
     disks.mkdir(exist_ok=True)
-    for fd, path in list(files.items()):  # a fresh writable disk, as create makes it
-        if path.startswith(str(h.state / "vms")) and ("disk" in path or path.endswith(".ext4")):
-            template = next((h.state / "images").glob("*/overlay.ext4"))
-            files[fd] = ("copy", str(template), str(disks / "disk"))
+    text = " ".join(argv)
+    size = next((h.state / "vms" / v["id"]).glob("disk*")).stat().st_size
+    with open(disks / "template", "wb") as f:
+        f.truncate(size)
+    subprocess.run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^resize_inode", "-E",
+                    "assume_storage_prezeroed=1,nodiscard", disks / "template"], check=True)  # as host/image/disk.c
+    bundle = h.state / "images" / h.vm(v["id"])["image"]["digest"]
+    files = {}  # what each inherited descriptor is; QEMU has closed or moved its own
+    for option in ("kernel", "initrd"):
+        files[int(re.search(rf"-{option} /proc/self/fd/(\d+)", text)[1])] = str(bundle / option)
+    files[int(re.search(r"add-fd fd=(\d+),set=1", text)[1])] = str(bundle / "rootfs")
+    files[int(re.search(r"add-fd fd=(\d+),set=2", text)[1])] = ("copy", str(disks / "template"), str(disks / "disk"))
     gw = h.vm(v["id"])["network"]["gateway"]
     got = (argv, files, gw, v["ip"], v["mac"])
     h.remove(v["id"])
