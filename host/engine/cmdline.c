@@ -182,10 +182,16 @@ static void add_root(const struct cmdline_spec *s, struct buf *b)
 
 /* reboot=t: a triple fault, because a microVM has no keyboard controller to ask; panic=-1: at once,
  * so that a panic ends the VM.  Under TCG: the TSC's rate (tsc.c), no watchdog that compares it
- * with jiffies, which come late when the host is busy, and no self-tests of ciphers (0.17 s). */
+ * with jiffies, which come late when the host is busy, and no self-tests of ciphers (0.17 s).
+ * loglevel=5 where hearth-init tells the phases: warnings and worse are printed, and what names no
+ * level, such as the list of partitions before a panic; every byte on the serial line costs the
+ * guest an exit, and 300 lines of notices half a second under TCG.  The user's own loglevel= comes
+ * later and wins. */
 static void compose_own(const struct cmdline_spec *s, struct buf *b)
 {
 	(void)buf_printf(b, "console=%s reboot=t panic=-1", s->console);
+	if (s->has_init)
+		(void)buf_puts(b, " loglevel=5");
 	if (s->tcg && tsc_khz())
 		(void)buf_printf(b, " tsc_early_khz=%u tsc=reliable", (unsigned)tsc_khz());
 	if (s->tcg)

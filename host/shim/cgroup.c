@@ -247,12 +247,14 @@ void cgroups_make(const struct job *j, struct cgroups *ret, struct buf *notes)
 		(void)buf_puts(notes, "no control group: none is mounted or writable; ");
 }
 
-void cgroups_enter(const struct cgroups *g)
+void cgroups_enter(const struct cgroups *g, pid_t pid)
 {
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d", (int)pid); /* fits */
+
 	for (int i = 0; i < g->n; i++)
-		if (g->at[i].procs_fd >= 0)
-			(void)!write(g->at[i].procs_fd, "0",
-				     1); /* never fatal; limits are a second wall */
+		if (g->at[i].procs_fd >= 0) /* never fatal; limits are a second wall */
+			(void)!write(g->at[i].procs_fd, text, (size_t)n);
 }
 
 void cgroups_join_shims(const struct cgroups *g)

@@ -9,6 +9,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct buf;
 struct job;
@@ -18,7 +19,7 @@ struct job;
 struct cgroup_tree {
 	char shims[512]; /* the shims' group in this tree */
 	char path[512];	 /* the VM's group in this tree; "": none */
-	int procs_fd;	 /* owned; its cgroup.procs, for the child to enter; -1: not here */
+	int procs_fd;	 /* owned; its cgroup.procs, for the engine to enter; -1: not here */
 };
 
 struct cgroups {
@@ -29,8 +30,9 @@ struct cgroups {
 /* Make the groups and set the limits.  Sentences about what did not work are appended to notes,
  * each ended by "; ". */
 void cgroups_make(const struct job *j, struct cgroups *ret, struct buf *notes);
-/* Enter the group; in the child, between fork and exec. */
-void cgroups_enter(const struct cgroups *g);
+/* Move the engine into its group.  Once hearthd knows that it runs, for the kernel makes a move
+ * wait for a grace period, some 5 ms in each tree; vCPUs start only later. */
+void cgroups_enter(const struct cgroups *g, pid_t pid);
 /* Move the shim itself into the shims' group; only when the engine runs, because the kernel makes
  * the first move wait for a grace period, some 5 ms. */
 void cgroups_join_shims(const struct cgroups *g);

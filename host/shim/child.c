@@ -24,7 +24,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "shim/cgroup.h"
 #include "shim/job.h"
 
 /* What the child says when it could not execute. */
@@ -35,7 +34,6 @@ struct failure {
 
 struct plan {
 	const struct job *job;
-	const struct cgroups *cgroups;
 	int serial_fd, out_fd, go_fd, fail_fd;
 	pid_t parent;
 };
@@ -128,7 +126,6 @@ static __attribute__((noreturn)) void run_child(const struct plan *p)
 
 	if (read(p->go_fd, &go, 1) != 1)
 		_exit(1); /* the shim gave up */
-	cgroups_enter(p->cgroups);
 	for (size_t i = 0; i < ARRAY_LEN(steps) && !f.errno_was; i++) {
 		f.errno_was = -steps[i].run(p);
 		(void)!str_copy(f.step, sizeof(f.step), steps[i].name); /* ours, and short */
@@ -144,8 +141,7 @@ static __attribute__((noreturn)) void run_child(const struct plan *p)
 	_exit(127);
 }
 
-int child_fork(const struct job *j, const struct cgroups *g, int serial_fd, int out_fd,
-	       struct child *ret, struct err *e)
+int child_fork(const struct job *j, int serial_fd, int out_fd, struct child *ret, struct err *e)
 {
 	int go[2], fail[2], pidfd = -1;
 	struct clone_args args = {
@@ -160,7 +156,7 @@ int child_fork(const struct job *j, const struct cgroups *g, int serial_fd, int 
 		return err_sys(e, errno, "shim.fork", "pipe");
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0) {
-		const struct plan p = {j, g, serial_fd, out_fd, go[0], fail[1], parent};
+		const struct plan p = {j, serial_fd, out_fd, go[0], fail[1], parent};
 
 		(void)close(go[1]); /* so that the shim's end is the only one: its death ends us */
 		run_child(&p);

@@ -5,7 +5,6 @@
  */
 #include <sys/types.h>
 
-struct cgroups;
 struct err;
 struct job;
 
@@ -18,7 +17,6 @@ struct child {
 
 /* serial_fd, out_fd: the engine's ends of serial line and log pipe; the caller closes its copies.
  *  */
-int child_fork(const struct job *j, const struct cgroups *g, int serial_fd, int out_fd,
-	       struct child *ret, struct err *e);
+int child_fork(const struct job *j, int serial_fd, int out_fd, struct child *ret, struct err *e);
 /* Let it go and wait until the program runs or could not be run. */
 int child_go(struct child *c, const char *program, struct err *e);

@@ -151,7 +151,7 @@ static int start(struct shim *s, struct err *e)
 	if (rc)
 		return rc;
 	cgroups_make(&s->job, &s->cgroups, &s->notes);
-	rc = child_fork(&s->job, &s->cgroups, s->engine_serial, s->engine_out, &s->child, e);
+	rc = child_fork(&s->job, s->engine_serial, s->engine_out, &s->child, e);
 	if (!rc && (rc = proc_start_time(s->child.pid, &s->engine_ticks)))
 		rc = err_sys(e, -rc, "shim.proc", "engine's process");
 	if (!rc)
@@ -223,8 +223,10 @@ int main(void)
 	s.started_us = clock_wall_us();
 	rc = start(&s, &e);
 	report(&s, rc ? &e : NULL);
-	if (!rc)
+	if (!rc) {
+		cgroups_enter(&s.cgroups, s.child.pid);
 		cgroups_join_shims(&s.cgroups);
+	}
 	if (!rc)
 		rc = relay_run(s.job.dir, s.serial_fd, s.out_fd, (int)s.job.listen_fd,
 			       s.child.pidfd, &end, &e);

@@ -78,7 +78,7 @@ static void assert_accepted(struct cmdline_spec s, const char *args, const char 
 }
 
 #define OVERLAY_LINE                                                                               \
-	"console=ttyS0 reboot=t panic=-1 hearth.root=overlay hearth.base=/dev/vda "                \
+	"console=ttyS0 reboot=t panic=-1 loglevel=5 hearth.root=overlay hearth.base=/dev/vda "     \
 	"hearth.disk=/dev/vdb hearth.hostname=web-1 hearth.mac=06:00:c0:a8:64:02 "                 \
 	"hearth.ip=192.168.100.2/24 hearth.gw=192.168.100.1 hearth.dns=1.1.1.1,8.8.8.8 "           \
 	"hearth.mtu=1500"
@@ -97,8 +97,9 @@ static void composes_for_hearth_init(void **state)
 	s = direct();
 	s.ip = 0;
 	s.hostname = NULL;
-	assert_line(&s, "console=ttyS0 reboot=t panic=-1 hearth.root=direct root=/dev/vda "
-			"rootfstype=ext4");
+	assert_line(&s,
+		    "console=ttyS0 reboot=t panic=-1 loglevel=5 hearth.root=direct root=/dev/vda "
+		    "rootfstype=ext4");
 }
 
 static void composes_for_the_kernel_alone(void **state)
