@@ -180,6 +180,19 @@ static void add_root(const struct cmdline_spec *s, struct buf *b)
 		(void)buf_printf(b, " root=/dev/vda rw rootfstype=%s", s->root_fs);
 }
 
+/* Does the user's part name this key?  A part that can't be split is refused later. */
+static bool user_names(const struct cmdline_spec *s, const char *key)
+{
+	struct words user;
+
+	if (!s->user_args || split(s->user_args, &user, NULL))
+		return false;
+	for (size_t i = 0; i < user.n; i++)
+		if (key_is(&user.at[i], key))
+			return true;
+	return false;
+}
+
 /* reboot=t: a triple fault, because a microVM has no keyboard controller to ask; panic=-1: at once,
  * so that a panic ends the VM.  Under TCG: the TSC's rate (tsc.c), no watchdog that compares it
  * with jiffies, which come late when the host is busy, and no self-tests of ciphers (0.17 s).
@@ -190,7 +203,7 @@ static void add_root(const struct cmdline_spec *s, struct buf *b)
 static void compose_own(const struct cmdline_spec *s, struct buf *b)
 {
 	(void)buf_printf(b, "console=%s reboot=t panic=-1", s->console);
-	if (s->has_init)
+	if (s->has_init && !user_names(s, "loglevel"))
 		(void)buf_puts(b, " loglevel=5");
 	if (s->tcg && tsc_khz())
 		(void)buf_printf(b, " tsc_early_khz=%u tsc=reliable", (unsigned)tsc_khz());

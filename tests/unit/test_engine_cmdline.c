@@ -77,8 +77,9 @@ static void assert_accepted(struct cmdline_spec s, const char *args, const char 
 		fail_msg("expected the end \"%s\" of: %s", ends, line);
 }
 
-#define OVERLAY_LINE                                                                               \
-	"console=ttyS0 reboot=t panic=-1 loglevel=5 hearth.root=overlay hearth.base=/dev/vda "     \
+#define OVERLAY_LINE "console=ttyS0 reboot=t panic=-1 loglevel=5 " OVERLAY_REST
+#define OVERLAY_REST                                                                               \
+	"hearth.root=overlay hearth.base=/dev/vda "                                                \
 	"hearth.disk=/dev/vdb hearth.hostname=web-1 hearth.mac=06:00:c0:a8:64:02 "                 \
 	"hearth.ip=192.168.100.2/24 hearth.gw=192.168.100.1 hearth.dns=1.1.1.1,8.8.8.8 "           \
 	"hearth.mtu=1500"
@@ -89,8 +90,10 @@ static void composes_for_hearth_init(void **state)
 
 	(void)state;
 	assert_line(&s, OVERLAY_LINE);
-	s.user_args = "  quiet   loglevel=3 ";
-	assert_line(&s, OVERLAY_LINE " quiet loglevel=3");
+	s.user_args = "  quiet   x=3 ";
+	assert_line(&s, OVERLAY_LINE " quiet x=3");
+	s.user_args = "loglevel=7"; /* takes the place of ours: no key stands there twice */
+	assert_line(&s, "console=ttyS0 reboot=t panic=-1 " OVERLAY_REST " loglevel=7");
 	s.user_args = NULL;
 	s.transport = VM_MMIO;
 	assert_line(&s, OVERLAY_LINE);
