@@ -104,8 +104,7 @@ int json_parse(const char *text, size_t len, json_t **ret, struct err *e)
 char *json_text(const json_t *v)
 {
 	use_our_memory();
-	/* 15 digits: what a double holds for sure, so that 18.821 is not 18.821000000000002. */
-	return json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+	return json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
 }
 
 int json_put(json_t *obj, const char *key, json_t *val)
