@@ -246,8 +246,9 @@ int vm_move(struct vm *v, enum vm_ev ev, const char *actor, const struct cause *
 void vm_feed(struct vm *v, enum vm_ev ev, const char *actor, const struct cause *cause);
 /* Commit a changed copy of the record with the queued events. */
 int vm_save(struct vm *v, const struct vm_rec *next, struct err *e);
-void vm_next(struct vm *v);    /* do what is due: jobs, launch, kill */
-void vm_changed(struct vm *v); /* cached text is stale */
+void vm_next(struct vm *v);		  /* do what is due: jobs, launch, kill */
+void vm_changed(struct vm *v);		  /* cached text is stale */
+uint64_t vm_limit_ms(const struct vm *v); /* of its state; 0: none */
 void vm_limit_arm(struct vm *v);
 void cause_counted(struct control *c, const char *code);
 
@@ -304,10 +305,6 @@ int networks_open(struct control *c, struct err *e);
 void networks_close(struct control *c);
 struct netw *netw_find(struct control *c, const char *name);
 int netw_ready(struct netw *n, const struct control *c, struct err *e); /* bring up if it is not */
-
-/* --- image_check.c --- */
-/* Kernel and initrd are what the manifest says: "image.digest-mismatch".  Blocks; any thread. */
-int image_check(const struct image *i, struct err *e);
 
 /* --- adopt.c --- */
 int adopt_all(struct control *c, struct err *e);

@@ -146,8 +146,20 @@ static int fill(struct control *c, const struct actor *a, const struct vm_reques
 	return 0;
 }
 
+/* A root that was not asked for is what the image can have. */
+static int choose_root(const struct vm_request *q, const struct image *i, struct vm_rec *r,
+		       struct err *e)
+{
+	int rc = r->root == VM_ROOT_OVERLAY ? image_can_overlay(i, q->root < 0 ? NULL : e) : 0;
+
+	if (rc == 0 || q->root >= 0)
+		return rc;
+	r->root = VM_ROOT_DIRECT;
+	return 0;
+}
+
 /* Image, network, command line, admission. */
-static int check(struct vm *v, struct err *e)
+static int check(struct vm *v, const struct vm_request *q, struct err *e)
 {
 	struct control *c = v->c;
 	char cmdline[LIMIT_CMDLINE_LEN + 1];
@@ -174,6 +186,8 @@ static int check(struct vm *v, struct err *e)
 	else
 		text_cut(v->rec.image, sizeof(v->rec.image), "%.12s", i->digest);
 	rc = image_preflight(i, v->rec.ram_mib, v->rec.transport == VM_MMIO, e);
+	if (rc == 0)
+		rc = choose_root(q, i, &v->rec, e);
 	/* stands in until the lease is taken */
 	v->rec.lease.ip = network_address(&v->netw->conf, 0);
 	if (rc == 0) /* whether it will be emulated adds keys of ours only */
@@ -278,7 +292,8 @@ int control_vm_create(struct control *c, const struct actor *a, const struct vm_
 		return err_nomem(e);
 	text_cut(actor, sizeof(actor), "user:%s", a->user_id);
 	if ((rc = fill(c, a, q, &v->rec, e)) < 0 || (rc = parse_wishes(q, &w, e)) < 0 ||
-	    (rc = check(v, e)) < 0 || (rc = commit(v, &w, actor, idem_key, request_hash, e)) < 0) {
+	    (rc = check(v, q, e)) < 0 ||
+	    (rc = commit(v, &w, actor, idem_key, request_hash, e)) < 0) {
 		vm_forget(v);
 		return rc;
 	}

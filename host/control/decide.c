@@ -106,7 +106,9 @@ static void from_waiting(const struct vm *v, struct cause *c)
 		cause_set(c, "LAUNCH_TIMEOUT", "the engine was not launched in time");
 	else
 		cause_set(c, "ENGINE_SILENT",
-			  "the engine was started, but did not say that its vCPUs run");
+			  "the engine was started, but did not say within %llu ms, the limit of "
+			  "state %s, that its vCPUs run",
+			  (unsigned long long)vm_limit_ms(v), lifecycle_state_name(v->rec.state));
 	cause_remedy(c, "the host may be overloaded: see hearth host check");
 }
 

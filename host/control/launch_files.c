@@ -23,9 +23,9 @@ static int write_file(const struct vm *v, const char *name, const char *text, st
 	if (!vm_path(v, name, path))
 		return err_set(e, -ENAMETOOLONG, ERR_HOST, "path.too-long", "%.200s", path);
 	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_sys(e, errno, "vm.file", "%s", path);
-	rc = fd_write_all(fd, text, strlen(text));
+	rc = fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+	if (rc == -ENOSPC || rc == -EDQUOT)
+		return disk_full(e, rc, path);
 	return rc < 0 ? err_sys(e, -rc, "vm.file", "%s", path) : 0;
 }
 

@@ -254,13 +254,19 @@ static void limit_over(struct timer *t)
 	vm_feed(v, state_rules[s].on_limit, actor, &cause);
 }
 
-void vm_limit_arm(struct vm *v)
+uint64_t vm_limit_ms(const struct vm *v)
 {
 	enum vm_state s = v->rec.state;
 	uint64_t ms = v->c->conf->limit_ms[s] ? v->c->conf->limit_ms[s] : state_rules[s].limit_ms;
 
-	if (s == VM_STOPPING) /* the limit is for the reaping, after the grace time */
-		ms += v->c->conf->grace_ms;
+	/* the limit is for the reaping, after the grace time */
+	return s == VM_STOPPING ? ms + v->c->conf->grace_ms : ms;
+}
+
+void vm_limit_arm(struct vm *v)
+{
+	uint64_t ms = vm_limit_ms(v);
+
 	loop_timer_stop(v->c->loop, &v->limit);
 	v->limit.fire = limit_over;
 	if (ms && loop_timer_in(v->c->loop, &v->limit, ms * NS_PER_MS) < 0)

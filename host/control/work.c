@@ -99,15 +99,21 @@ static int close_port(struct vm_work *w)
 	return rc;
 }
 
+static int make_dir(const char *path, struct err *e)
+{
+	int rc = fd_mkdirs(path, 0711, e);
+
+	return rc == -ENOSPC || rc == -EDQUOT ? disk_full(e, rc, path) : rc;
+}
+
 static int prepare(struct vm_work *w)
 {
 	uint64_t t0 = clock_mono_ns(), t1;
 	int rc;
 
-	if ((rc = fd_mkdirs(w->vm_dir, 0711, &w->err)) < 0 ||
-	    (rc = fd_mkdirs(w->run_dir, 0711, &w->err)) < 0 ||
+	if ((rc = make_dir(w->vm_dir, &w->err)) < 0 || (rc = make_dir(w->run_dir, &w->err)) < 0 ||
 	    (rc = image_open(w->images_dir, w->digest, &w->image, &w->err)) < 0 ||
-	    (rc = image_check(w->image, &w->err)) < 0 || (rc = make_disk(w)) < 0)
+	    (rc = image_check_files(w->image, &w->err)) < 0 || (rc = make_disk(w)) < 0)
 		return rc;
 	t1 = clock_mono_ns();
 	rc = open_port(w);

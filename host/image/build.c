@@ -121,6 +121,7 @@ int build_publish(struct image_build *b, const char *name, const char *digest, s
 		rc = images_lock(b->images_dir, &lock, e);
 	if (rc)
 		return rc;
+	stamp_write(b->bundle); /* the digest was computed from these very files */
 	if (rename(b->bundle, to) && errno != EEXIST && errno != ENOTEMPTY)
 		return err_sys(e, errno, "image.publish", "%s", to);
 	rc = dir_sync(b->images_dir, e);

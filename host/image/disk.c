@@ -83,14 +83,19 @@ int image_preflight(const struct image *i, uint32_t ram_mib, bool mmio, struct e
 
 /* --- disks --- */
 
+int disk_full(struct err *e, int code, const char *path)
+{
+	(void)err_set(e, code, ERR_LIMIT, "disk.full",
+		      "%s: no space left on the host's file system", path);
+	return err_remedy(e, "free space (hearth image gc, hearth vm rm), or move the state "
+			     "directory to a larger disk");
+}
+
 static int disk_error(struct err *e, int code, const char *path)
 {
 	if (code != -ENOSPC && code != -EDQUOT)
 		return err_sys(e, -code, "disk.make", "disk %s", path);
-	(void)err_set(e, code, ERR_LIMIT, "disk.full",
-		      "disk %s: no space left on the host's file system", path);
-	return err_remedy(e, "free space (hearth image gc, hearth vm rm), or move the state "
-			     "directory to a larger disk");
+	return disk_full(e, code, path);
 }
 
 static int make_empty(const char *path, int fd, uint64_t disk_mib, struct err *e)
@@ -148,6 +153,17 @@ static int make_copy(const struct image *i, const char *path, int fd, uint64_t d
 	return 0;
 }
 
+int image_can_overlay(const struct image *i, struct err *e)
+{
+	if (i->has_init && i->drivers[DRV_OVERLAY] != DRV_ABSENT)
+		return 0;
+	return err_set(e, -EINVAL, ERR_CALLER, "image.no-overlay",
+		       "image %s can't have its root as an overlay: %s; use root \"direct\"",
+		       *i->name ? i->name : i->digest,
+		       i->has_init ? "its kernel has no overlayfs"
+				   : "it has no initramfs with hearth-init");
+}
+
 int image_make_disk(const struct image *i, bool direct, const char *path, uint64_t disk_mib,
 		    struct err *e)
 {
@@ -158,13 +174,9 @@ int image_make_disk(const struct image *i, bool direct, const char *path, uint64
 		return err_set(e, -EINVAL, ERR_CALLER, "disk.size",
 			       "disk of %llu MiB: expected 1 to %u MiB",
 			       (unsigned long long)disk_mib, LIMIT_DISK_MIB);
-	if (!direct && (!i->has_init || i->drivers[DRV_OVERLAY] == DRV_ABSENT))
-		return err_set(
-			e, -EINVAL, ERR_CALLER, "image.no-overlay",
-			"image %s can't have its root as an overlay: %s; use root \"direct\"",
-			i->name,
-			i->has_init ? "its kernel has no overlayfs"
-				    : "it has no initramfs with hearth-init");
+	rc = direct ? 0 : image_can_overlay(i, e);
+	if (rc)
+		return rc;
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return disk_error(e, -errno, path);

@@ -80,6 +80,9 @@ void image_free(struct image *i);
 DEFINE_AUTO(image)
 /* Full check of files against the manifest's digests: "image.digest-mismatch" names the file. */
 int image_verify(const struct image *i, struct err *e);
+/* The same for every start of a VM: files that are as they were when they last passed aren't read
+ * again (stamp.c). */
+int image_check_files(const struct image *i, struct err *e);
 
 /* One call per name, sorted, then one per bundle without a name (name ""); i is the callee's only
  * for the call.  A damaged bundle is skipped.  A negative result of fn ends the walk and is
@@ -100,11 +103,17 @@ int image_gc(const char *images_dir, const char *const *used, size_t used_n, uin
  * absent or a module without initrd is "GUEST_NO_ROOT_DRIVER" (failures.md 1, 7). */
 int image_preflight(const struct image *i, uint32_t ram_mib, bool mmio, struct err *e);
 
+/* 0, or -EINVAL "image.no-overlay": hearth-init mounts the overlay, by the kernel's overlayfs. */
+int image_can_overlay(const struct image *i, struct err *e);
+
 /* Make the per-VM disk: an empty sparse ext4 of disk_mib for the overlay, or (direct) a writable
  * copy of the rootfs (reflink where the file system can) that is at least disk_mib long.  path must
  * not exist; nothing is left there on failure.  A full disk is ERR_LIMIT "disk.full". */
 int image_make_disk(const struct image *i, bool direct, const char *path, uint64_t disk_mib,
 		    struct err *e);
+
+/* Record "disk.full" about path; code is -ENOSPC or -EDQUOT and returned. */
+int disk_full(struct err *e, int code, const char *path);
 
 /* --- facts read from files (image/kernel.c) --- */
 struct kernel_facts {

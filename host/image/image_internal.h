@@ -56,3 +56,7 @@ int names_load(const char *images_dir, struct name_list *ret, struct err *e);
 /* Take a bundle away so that it is never seen half-removed. */
 int bundle_remove(const char *images_dir, const char *digest, struct err *e);
 int dir_sync(const char *path, struct err *e);
+
+/* --- stamp.c --- */
+/* Note that the files of the bundle in dir fit their digests now. */
+void stamp_write(const char *dir);

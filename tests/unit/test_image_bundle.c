@@ -105,7 +105,7 @@ static void test_publish_and_open(void **state)
 	assert_string_equal(publish("base", "kernel one"), first);
 	assert_string_not_equal(publish("base", "kernel two"), first);
 	assert_int_equal(count_entries(),
-			 2 + 2 * 4 + 2); /* two bundles of 4 files, names, one name */
+			 2 + 2 * 5 + 2); /* two bundles of 5 files, names, one name */
 }
 
 static void test_damage(void **state)
@@ -119,8 +119,11 @@ static void test_damage(void **state)
 	(void)state;
 	publish("base", "kernel one");
 	assert_int_equal(image_open(images, "base", &i, &err), 0);
+	assert_int_equal(image_check_files(i, &err), 0);
 	(void)snprintf(path, sizeof(path), "%s/rootfs", i->dir);
 	assert_int_equal(fd_replace_file(path, "kernel 0ne", 10, 0444, &err), 0);
+	assert_int_equal(image_check_files(i, &err), -EBADMSG);
+	assert_int_equal(image_check_files(i, &err), -EBADMSG); /* no note of what did not fit */
 	assert_int_equal(image_verify(i, &err), -EBADMSG);
 	assert_string_equal(err.id, "image.digest-mismatch");
 	assert_non_null(strstr(err.text, "/rootfs"));
@@ -258,6 +261,10 @@ static void test_disks(void **state)
 	i->drivers[DRV_OVERLAY] = DRV_ABSENT;
 	assert_int_equal(image_make_disk(i, false, disk, 64, &err), -EINVAL);
 	assert_string_equal(err.id, "image.no-overlay");
+	assert_int_equal(image_can_overlay(i, &err), -EINVAL);
+	*i->name = '\0'; /* opened by digest: that names it */
+	assert_int_equal(image_can_overlay(i, &err), -EINVAL);
+	assert_non_null(strstr(err.text, i->digest));
 	assert_int_equal(access(disk, F_OK), -1);
 }
 
