@@ -8,9 +8,11 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -28,7 +30,33 @@
 static const char *const files[] = {"console.log", "vmm.log",	    "exit.json", "vm-config.json",
 				    "cmdline",	   "console.log.1", "vmm.log.1", "exit.json.1"};
 
-/* Renames, because both stand on one file system; done again after a crash it finds less to do. */
+/* Somebody may have given the VMs a file system of their own: a rename can't leave it. */
+static int copy_over(const char *from, const char *to)
+{
+	auto_close int in = open(from, O_RDONLY | O_CLOEXEC);
+	auto_close int out = -1;
+	uint64_t copied;
+	int rc;
+
+	if (in < 0) /* rename(2) looks at the file systems before it looks for the file */
+		return errno == ENOENT ? 0 : -errno;
+	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (out < 0)
+		return -errno;
+	rc = fd_copy_sparse(in, out, &copied, NULL);
+	if (rc == 0 && (fsync(out) < 0 || unlink(from) < 0))
+		rc = -errno;
+	return rc;
+}
+
+static int move(const char *from, const char *to)
+{
+	if (rename(from, to) == 0 || errno == ENOENT)
+		return 0;
+	return errno == EXDEV ? copy_over(from, to) : -errno;
+}
+
+/* Done again after a crash it finds less to do. */
 int evidence_keep(const struct vm_work *w, struct err *e)
 {
 	char from[PATH_CAP + 32], to[PATH_CAP + 32];
@@ -37,8 +65,9 @@ int evidence_keep(const struct vm_work *w, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(files); i++) {
 		(void)snprintf(from, sizeof(from), "%s/%s", w->vm_dir, files[i]);
 		(void)snprintf(to, sizeof(to), "%s/%s", w->evidence_dir, files[i]);
-		if (rename(from, to) < 0 && errno != ENOENT)
-			rc = err_sys(e, errno, "evidence.keep", "%s", to);
+		rc = move(from, to);
+		if (rc < 0)
+			rc = err_sys(e, -rc, "evidence.keep", "%s", to);
 	}
 	if (rc < 0 || !w->record)
 		return rc;
