@@ -14,7 +14,6 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "control/control_internal.h"
-#include "control/text.h"
 
 /* QEMU beside the guest's memory, by the lab's table: 49 to 81 MiB resident; a page table and
  * thread stacks more. */
@@ -59,16 +58,17 @@ bool meminfo(const char *key, uint64_t *ret_kib)
 	       parse_u64(digits, 0, UINT64_MAX, ret_kib) == 0;
 }
 
-static int over(struct err *e, const char *whose, const char *what, uint64_t limit, uint64_t used,
+/* user "": the host's limit */
+static int over(struct err *e, const char *user, const char *what, uint64_t limit, uint64_t used,
 		uint64_t asked)
 {
 	return err_set(e, -EDQUOT, ERR_LIMIT, "admission.refused",
-		       "%s limit of %s is %llu: %llu in use, %llu more asked for", whose, what,
-		       (unsigned long long)limit, (unsigned long long)used,
-		       (unsigned long long)asked);
+		       "%s%s's limit of %s is %llu: %llu in use, %llu more asked for",
+		       *user ? "user " : "this host", user, what, (unsigned long long)limit,
+		       (unsigned long long)used, (unsigned long long)asked);
 }
 
-static int check(const char *whose, const struct usage *u, const struct usage *asked,
+static int check(const char *user, const struct usage *u, const struct usage *asked,
 		 const struct usage *limit, struct err *e)
 {
 	const struct {
@@ -83,7 +83,7 @@ static int check(const char *whose, const struct usage *u, const struct usage *a
 
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].limit && rows[i].asked && rows[i].used + rows[i].asked > rows[i].limit)
-			return over(e, whose, rows[i].what, rows[i].limit, rows[i].used,
+			return over(e, user, rows[i].what, rows[i].limit, rows[i].used,
 				    rows[i].asked);
 	return 0;
 }
@@ -132,11 +132,12 @@ static int check_disk(const struct control *c, const struct vm_rec *r, const str
 	if (r->root == VM_ROOT_DIRECT)
 		need += i->rootfs_bytes >> 20; /* a copy, where the file system has no reflinks */
 	if (need + c->conf->disk_reserve_mib > free_mib)
-		return err_set(e, -ENOSPC, ERR_LIMIT, "admission.refused",
-			       "disk of %s has %llu MiB free, of which %u MiB are reserved: %llu "
-			       "MiB asked for",
-			       c->vms_dir, (unsigned long long)free_mib, c->conf->disk_reserve_mib,
-			       (unsigned long long)need);
+		return err_set(
+			e, -ENOSPC, ERR_LIMIT, "admission.refused",
+			"%s has %llu MiB of disk space free, of which %u MiB are reserved for the "
+			"host: %llu MiB asked for",
+			c->vms_dir, (unsigned long long)free_mib, c->conf->disk_reserve_mib,
+			(unsigned long long)need);
 	return 0;
 }
 
@@ -154,10 +155,8 @@ int admit(struct control *c, const struct vm_rec *r, bool is_new, const struct i
 				   f->per_host.ram_mib, f->per_host.disk_mib};
 	const struct usage user_limit = {f->per_user.vms, f->per_user.vcpus, f->per_user.ram_mib,
 					 f->per_user.disk_mib};
-	char whose[LIMIT_USER_LEN + 16];
 	int rc;
 
-	text_cut(whose, sizeof(whose), "user %s's", r->user_id);
 	if (!host_limit.vcpus && cpus > 0)
 		host_limit.vcpus = (uint64_t)cpus * VCPUS_PER_CPU;
 	for (const struct vm *v = c->first; v; v = v->next) {
@@ -165,9 +164,9 @@ int admit(struct control *c, const struct vm_rec *r, bool is_new, const struct i
 		if (str_eq(v->rec.user_id, r->user_id))
 			add_usage(&user, v);
 	}
-	rc = check(whose, &user, &asked, &user_limit, e);
+	rc = check(r->user_id, &user, &asked, &user_limit, e);
 	if (rc == 0)
-		rc = check("this host's", &host, &asked, &host_limit, e);
+		rc = check("", &host, &asked, &host_limit, e);
 	if (rc == 0)
 		rc = check_memory(c, &host, &asked, e);
 	if (rc == 0 && is_new)

@@ -171,7 +171,8 @@ static void admission_names_limit_and_use(void **state)
 	strcpy_n(q.user_id, "bob");
 	conf.per_host.ram_mib = 100;
 	assert_true(control_vm_create(ctl, &bob, &q, NULL, NULL, &v, &repeated, &err) < 0);
-	assert_non_null(strstr(err.text, "memory (MiB) is 100: 64 in use, 64 more"));
+	assert_non_null(
+		strstr(err.text, "this host's limit of memory (MiB) is 100: 64 in use, 64 more"));
 	conf.per_host.ram_mib = 0;
 	conf.ram_reserve_mib = 1u << 24;
 	assert_true(control_vm_create(ctl, &bob, &q, NULL, NULL, &v, &repeated, &err) < 0);
