@@ -488,25 +488,29 @@ static int parse_version(const char *text, char ret[64], struct err *e)
 	return 0;
 }
 
+static int ask(const char *const *argv, struct buf *out, struct buf *said, struct err *e)
+{
+	return proc_run(
+		&(struct proc_run){.argv = argv, .out = out, .err = said, .timeout_ms = 5000}, e);
+}
+
 static int qemu_probe(uint32_t *ret_can, char ret_version[64], struct err *e)
 {
 	char program[4096], version[64];
-	auto_buf out = {0}, machines = {0};
+	auto_buf out = {0}, machines = {0}, said = {.max = 4096}; /* of a failure the first line */
 	const char *const ask_version[] = {program, "-version", NULL};
 	const char *const ask_machines[] = {program, "-M", "help", NULL};
 	int rc;
 
 	if (!launch_find(PROGRAM, program, sizeof(program)))
 		return no_program(e);
-	rc = proc_run(&(struct proc_run){.argv = ask_version, .out = &out, .timeout_ms = 5000}, e);
+	rc = ask(ask_version, &out, &said, e);
 	if (!rc)
-		rc = proc_run(&(struct proc_run){.argv = ask_machines,
-						 .out = &machines,
-						 .timeout_ms = 5000},
-			      e);
+		rc = ask(ask_machines, &machines, &said, e);
 	if (rc > 0)
-		return err_set(e, -EIO, ERR_HOST, "engine.broken", "%s exited with %d", program,
-			       rc);
+		return err_set(e, -EIO, ERR_HOST, "engine.broken", "%s exited with %d%s%.*s",
+			       program, rc, said.len ? ": " : "",
+			       (int)strcspn(buf_text(&said), "\n"), buf_text(&said));
 	if (rc < 0)
 		return rc;
 	rc = parse_version(buf_text(&out), version, e);
