@@ -16,7 +16,8 @@ const char hearthd_version[] = HEARTH_VERSION " (" HEARTH_BUILD ")";
 
 static int complain(const struct err *e)
 {
-	(void)fprintf(stderr, "hearthd: %s\n", e->text);
+	(void)fprintf(stderr, "hearthd: %s%s%s%s\n", e->text, e->id ? " (" : "", e->id ? e->id : "",
+		      e->id ? ")" : "");
 	if (*e->remedy)
 		(void)fprintf(stderr, "hearthd: %s\n", e->remedy);
 	return err_exit_status(e->kind);

@@ -62,6 +62,11 @@ int store_fail(struct store *s, int sqlite_rc, struct err *e)
 	case SQLITE_FULL:
 		return fail_text(s, -ENOSPC, ERR_HOST, "store.full", "the disk is full",
 				 "free space on the file system of the state directory", e);
+	case SQLITE_IOERR:
+		return fail_text(s, -EIO, ERR_HOST, "store.io", "it could not be read or written",
+				 "see whether its file system is writable, and the kernel's log "
+				 "for errors of the disk (dmesg)",
+				 e);
 	default:
 		return fail_text(s, -EIO, ERR_HOST, "store.failed", "the database refused", "", e);
 	}
