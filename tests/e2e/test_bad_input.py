@@ -36,7 +36,7 @@ def test_malformed_json(shared, text, word):
     ("vcpus", 0, ("vcpus", "1")), ("vcpus", 0.5, ("vcpus", "integer")), ("vcpus", 10000, ("vcpus", "32")),
     ("vcpus", "two", ("vcpus", "integer")), ("vcpus", -1, ("vcpus",)), ("vcpus", 1e300, ("vcpus",)),
     ("vcpus", None, ("vcpus",)), ("vcpus", [1], ("vcpus",)), ("vcpus", 99999999999999999999, ()),
-    ("ramMib", 16, ("16", "minimum")), ("ramMib", 0, ("ramMib",)), ("ramMib", 1 << 60, ("ramMib",)),
+    ("ramMib", 16, ("16 MiB", "at least 128 MiB")), ("ramMib", 0, ("ramMib",)), ("ramMib", 1 << 60, ("ramMib",)),
     ("diskMib", 0, ("diskMib",)), ("diskMib", 1 << 60, ("diskMib",)),
     ("userId", "", ("userId",)), ("userId", "a" * 65, ("userId", "64")), ("userId", 5, ("userId", "string")),
     ("userId", "a\nb", ("userId",)), ("vmType", "none-such", ("none-such", "cli")), ("name", "Bad_Name", ("name",)),
@@ -48,7 +48,7 @@ def test_malformed_json(shared, text, word):
     ("bootArgs", "acpi=off", ("acpi=off",)), ("bootArgs", "a\nb", ("bootArgs",)),
     ("bootArgs", "hearth.ip=1.2.3.4/8", ("hearth.ip",)), ("bootArgs", "x" * 1025, ("bootArgs", "1024")),
     ("labels", {"a": 1}, ("labels",)), ("labels", {str(i): "x" for i in range(33)}, ("labels", "32")),
-    ("labels", {"k" * 200: "v"}, ("label",)), ("start", "yes", ("start", "boolean")), ("unknownField", 1, ("unknownField",)),
+    ("labels", {"k" * 200: "v"}, ("label",)), ("start", "yes", ("start", "true or false")), ("unknownField", 1, ("unknownField",)),
     ("vcpu", 2, ("vcpu",)),
 ])
 def test_bad_fields(shared, field, value, words):

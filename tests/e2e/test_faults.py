@@ -1,4 +1,5 @@
 """What goes wrong on a host: each fault is named with its cause, and nothing is lost or left over."""
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,9 @@ import pytest
 from hearth import BOOT_TIMEOUT, STAGE
 
 
+QEMU = shutil.which("qemu-system-x86_64")
+
+
 def failed_cause(h, vm_id, timeout=BOOT_TIMEOUT):
     assert h.wait_state(vm_id, ("failed", "ready"), timeout) == "failed"
     cause = h.vm(vm_id)["cause"]
@@ -23,8 +27,9 @@ def failed_cause(h, vm_id, timeout=BOOT_TIMEOUT):
 def fake_qemu(directory, script):
     """A program named like QEMU, found first in hearthd's PATH."""
     path = pathlib.Path(directory) / "bin"
-    path.mkdir(exist_ok=True)
-    path.chmod(0o755)
+    path.mkdir(mode=0o755)
+    for p in [path, *path.parents][:4]:  # the engine's user must get there
+        p.chmod(p.stat().st_mode | 0o011)
     program = path / "qemu-system-x86_64"
     program.write_text(script)
     program.chmod(0o755)
@@ -49,18 +54,28 @@ def test_qemu_missing(fresh, tmp_path):
     assert h.leftovers() == {}
 
 
-def test_qemu_dies_at_start(fresh, tmp_path):
-    tmp_path.chmod(0o755)
-    real = shutil.which("qemu-system-x86_64")
-    env = fake_qemu("/tmp" if not os.access(tmp_path, os.X_OK) else tmp_path,
-                    f'#!/bin/sh\ncase "$*" in *--version*|*-version*) exec {real} "$@";; esac\n'
-                    'echo "qemu: cannot do this" >&2\nexit 1\n')
-    for p in [tmp_path, *tmp_path.parents][:3]:
-        p.chmod(p.stat().st_mode | 0o011)
+@pytest.mark.parametrize("when", ["asked", "started"])
+def test_qemu_dies_at_start(fresh, tmp_path, when):
+    """A QEMU that can't even say its version, and one that ends when it is to run a VM: its own words are told."""
+    answer = f'case "$*" in -version|"-M help") exec {QEMU} "$@";; esac\n' if when == "started" else ""
+    env = fake_qemu(tmp_path, f'#!/bin/sh\n{answer}echo "qemu: cannot do this" >&2\nexit 1\n')
     h = fresh(env=env).start()
     v = h.create(wait=None)
     cause = failed_cause(h, v["id"], 60)
     assert "cannot do this" in json.dumps(cause), cause
+    assert cause["code"] == ("engine.broken" if when == "asked" else "ENGINE_FAILED"), cause
+    h.remove(v["id"])
+    assert h.leftovers() == {}
+
+
+def test_qemu_hangs_at_start(fresh, tmp_path):
+    """A QEMU that runs and never answers QMP: the time limit of `starting` ends it, and says so."""
+    env = fake_qemu(tmp_path, f'#!/bin/sh\ncase "$*" in -version|"-M help") exec {QEMU} "$@";; esac\nexec sleep 1000\n')
+    h = fresh(env=env, config="[timeouts]\nStarting=2s\n").start()
+    v = h.create(wait=None)
+    cause = failed_cause(h, v["id"], 60)
+    assert cause["code"] == "ENGINE_SILENT" and "2000 ms" in cause["cause"] and cause["remedy"], cause
+    assert h.processes() == []
     h.remove(v["id"])
     assert h.leftovers() == {}
 
@@ -131,10 +146,10 @@ def test_limits_are_admitted_before_anything_is_made(fresh):
     h = fresh(config="[limits]\nUserVms=2\nHostVms=3\n").start()
     ids = [h.create(wait=None, start=False)["id"] for _ in range(2)]
     a = h.post("/api/vms", {"userId": "alice", "vmType": "cli", "start": False})
-    assert a.status == 429 and "alice" in json.dumps(a.error) and "2" in a.error["message"], a
+    assert a.status == 429 and "user alice's limit of VMs is 2: 2 in use" in a.error["message"], a
     ids.append(h.create(wait=None, start=False, userId="bob")["id"])
     a = h.post("/api/vms", {"userId": "carol", "vmType": "cli", "start": False})
-    assert a.status == 429 and "3" in json.dumps(a.error), a
+    assert a.status == 429 and "this host's limit of VMs is 3: 3 in use" in a.error["message"], a
     a = h.post("/api/vms", {"userId": "carol", "vmType": "cli", "start": False, "ramMib": 1 << 20})
     assert a.status in (429, 503), a
     for vm_id in ids:
@@ -142,27 +157,67 @@ def test_limits_are_admitted_before_anything_is_made(fresh):
     assert h.leftovers() == {}
 
 
-def test_disk_full_while_creating(fresh):
-    h = fresh()
-    small = h.dir / "small"
-    small.mkdir(mode=0o711)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k,mode=711", "tmpfs", str(small)], check=True)
+@contextlib.contextmanager
+def small_disk(path, options):
+    path.mkdir(mode=0o711, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=711,{options}", "tmpfs", str(path)], check=True)
     try:
-        (h.state / "vms").mkdir(mode=0o711)
-        subprocess.run(["mount", "--bind", str(small), str(h.state / "vms")], check=True)
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def test_a_disk_without_room_is_seen_before_anything_is_made(fresh):
+    h = fresh()
+    with small_disk(h.state / "vms", "size=64m"):
         h.start()
         a = h.post("/api/vms", {"userId": "alice", "vmType": "cli"})
-        if a.status < 400:
-            said = json.dumps(failed_cause(h, a.json["id"], 60))
-            h.remove(a.json["id"])
-        else:
-            said = json.dumps(a.error)
-        assert "disk" in said.lower() or "space" in said.lower(), said
+        assert a.status == 429 and "disk space" in a.error["message"] and "512 MiB" in a.error["message"], a
+        assert h.get("/api/vms").json["vms"] == [] and h.leftovers() == {}
+
+
+@pytest.mark.parametrize("files,which", [(0, ""), (1, "/disk"), (2, "/cmdline")])
+def test_disk_full_while_creating(fresh, files, which):
+    """Room enough when it was asked for, none when the disk is made: what was made is taken away again."""
+    h = fresh(config="[limits]\nDiskReserve=0M\n")
+    with small_disk(h.state / "vms", f"size=64m,nr_inodes={1 + files}"):  # one for its root
+        h.start()
+        v = h.create(wait=None)
+        cause = failed_cause(h, v["id"], 60)
+        assert cause["code"] == "disk.full" and f"{v['id']}{which}" in cause["cause"] and cause["remedy"], cause
+        h.remove(v["id"])
         assert h.leftovers() == {}
-    finally:
         h.stop()
-        subprocess.run(["umount", str(h.state / "vms")], check=False)
-        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_disk_full_under_the_database(fresh):
+    """What can't be recorded is refused and not begun; with room again all goes on."""
+    h = fresh()
+    images, vms, small = h.state / "images", h.dir / "vms", h.dir / "small"
+    vms.mkdir(mode=0o711)
+    with small_disk(small, "size=2m"):
+        for p in (images, vms):  # these have room
+            (small / p.name).mkdir(mode=0o711)
+            subprocess.run(["mount", "--bind", str(p), str(small / p.name)], check=True)
+        h.args += ["--state-dir", str(small)]
+        try:
+            h.start()
+            first = h.create(wait=None, start=False)
+            with contextlib.suppress(OSError), open(small / "filler", "wb", buffering=0) as f:
+                while f.write(b"x" * 4096):
+                    pass
+            codes = [h.create(wait=None, start=False, expect=(202, 503)).get("error", {}).get("code") for _ in range(40)]
+            assert set(codes[-5:]) == {"store.full"}, codes  # what the file had room for before is fine
+            known = 1 + codes.count(None)
+            assert len(h.get("/api/vms").json["vms"]) == known
+            (small / "filler").unlink()
+            h.remove(first["id"])
+            h.create(wait=None, start=False)
+            assert len(h.get("/api/vms").json["vms"]) == known
+        finally:
+            h.stop()
+            for p in (images, vms):
+                subprocess.run(["umount", str(small / p.name)], check=True)
 
 
 def test_a_damaged_image_is_refused(fresh):
@@ -183,7 +238,8 @@ def test_a_damaged_image_is_refused(fresh):
     assert "image.digest-mismatch" in said and "initrd" in said, said
 
 
-@pytest.mark.parametrize("damage,word", [("locked", "store.locked"), ("corrupt", "store.corrupt"), ("newer", "store.newer")])
+@pytest.mark.parametrize("damage,word", [("locked", "store.locked"), ("corrupt", "store.corrupt"), ("newer", "store.newer"),
+                                         ("read-only", "store.read-only")])
 def test_store_faults_at_start(fresh, damage, word):
     h = fresh().start()
     v = h.create(wait=None, start=False)
@@ -192,7 +248,11 @@ def test_store_faults_at_start(fresh, damage, word):
     holder = None
     if damage == "locked":
         holder = sqlite3.connect(db, isolation_level=None)
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")  # in WAL mode a writer alone would not keep readers out
         holder.execute("BEGIN EXCLUSIVE")
+    elif damage == "read-only":
+        subprocess.run(["mount", "--bind", str(h.state), str(h.state)], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(h.state)], check=True)
     elif damage == "corrupt":
         keep = db.read_bytes()
         db.write_bytes(b"x" * 8192)
@@ -203,8 +263,9 @@ def test_store_faults_at_start(fresh, damage, word):
     assert h.start(expect_exit=True) not in (0, None)
     assert word in h.log_text(), h.log_text()[-1500:]
     if damage == "locked":
-        holder.rollback()
         holder.close()
+    elif damage == "read-only":
+        subprocess.run(["umount", str(h.state)], check=True)
     elif damage == "corrupt":
         db.write_bytes(keep)
     else:
@@ -229,6 +290,25 @@ def test_a_store_that_locks_while_running(fresh):
     w = h.create(wait=None, start=False)
     h.remove(v["id"])
     h.remove(w["id"])
+    assert h.leftovers() == {}
+
+
+def test_a_store_that_turns_read_only_while_running(fresh):
+    """What can't be recorded is refused with the reason; reading goes on; so does writing once it can."""
+    h = fresh().start()
+    v = h.create(wait=None, start=False)
+    files = [str(p) for p in h.state.glob("hearth.db*") if not p.name.endswith((".lock", "-shm"))]
+    if subprocess.run(["chattr", "+i", *files], capture_output=True).returncode:
+        pytest.skip("this file system has no immutable files")
+    try:
+        a = h.post("/api/vms", {"userId": "alice", "vmType": "cli", "start": False})
+        assert a.status == 503 and a.error["code"].startswith("store.") and a.error["remedy"], a
+        assert [x["id"] for x in h.get("/api/vms").json["vms"]] == [v["id"]]
+    finally:
+        subprocess.run(["chattr", "-i", *files], check=True)
+    w = h.create(wait=None, start=False)
+    for x in (v, w):
+        h.remove(x["id"])
     assert h.leftovers() == {}
 
 
