@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import string
 import subprocess
 import tempfile
@@ -26,6 +27,10 @@ HEARTH = STAGE / "bin/hearth"
 LIBEXEC = STAGE / "libexec/hearth"
 RECIPES = STAGE / "share/hearth/images"
 BOOT_TIMEOUT = 120  # seconds; TCG on a loaded machine
+
+
+def names_in(directory):
+    return {p.name for p in directory.iterdir()} if directory.exists() else set()
 
 
 class Answer:
@@ -84,7 +89,7 @@ class Hearthd:
     def command(self, *args):
         conf = self.dir / "hearthd.conf"
         conf.write_text(self.config)
-        prefix = ["nsenter", f"--net=/run/netns/{self.netns}"] if self.netns else []
+        prefix = [shutil.which("nsenter", path="/usr/bin:/bin"), f"--net=/run/netns/{self.netns}"] if self.netns else []
         return [*prefix, str(HEARTHD), "--config", str(conf), "--state-dir", str(self.state), "--run-dir", str(self.run), "--socket", str(self.socket), "--instance",
                 self.instance, "--libexec-dir", str(LIBEXEC), "--recipes-dir", str(RECIPES), "--no-uplink",
                 *self.args, *args]
@@ -188,6 +193,10 @@ class Hearthd:
 
     def processes(self):
         """Pids of all processes that belong to this state directory's VMs (shim and engine)."""
+        return [pid for pid, _ in self.processes_by_vm()]
+
+    def processes_by_vm(self):
+        """(pid, id of its VM or None) of every process of ours but hearthd itself."""
         found = []
         for p in pathlib.Path("/proc").iterdir():
             if not p.name.isdigit() or int(p.name) == os.getpid():
@@ -195,50 +204,92 @@ class Hearthd:
             with contextlib.suppress(OSError):
                 words = (p / "cmdline").read_bytes()
                 state = re.search(r"\) (\S)", (p / "stat").read_text()).group(1)
-                if state != "Z" and (str(self.dir).encode() in words or self._holds_our_files(p)) and b"hearthd\0" not in words:
-                    found.append(int(p.name))
+                file = self._file_of_ours(p)  # an engine may have our disks only as descriptors
+                if state != "Z" and (str(self.dir).encode() in words or file) and b"hearthd\0" not in words:
+                    m = re.search(rb"vm-[0-9a-f]{8}", file.encode() + words)
+                    found.append((int(p.name), m and m[0].decode()))
         return found
 
-    def _holds_our_files(self, proc):
-        """An engine may have our disks only as descriptors."""
+    def _file_of_ours(self, proc):
         with contextlib.suppress(OSError):
             for fd in (proc / "fd").iterdir():
                 with contextlib.suppress(OSError):
-                    if os.readlink(fd).startswith(str(self.state / "vms")):
-                        return True
-        return False
+                    if (path := os.readlink(fd)).startswith(str(self.state / "vms")):
+                        return path
+        return ""
 
-    def leftovers(self):
-        """Everything that belongs to no VM record: processes, TAPs, VM directories, sockets, leases."""
-        vms = self.get("/api/vms").json
-        vms = vms["vms"] if isinstance(vms, dict) else vms
+    def leftovers(self, timeout=20):
+        """Everything that belongs to no VM: processes, directories, sockets, leases, TAPs, pins, control groups.  Some of
+        it is given back right after a state is committed: look until it is gone."""
+        due = time.monotonic() + timeout
+        while (left := self._leftovers_now()) and time.monotonic() < due:
+            time.sleep(0.02)
+        return left
+
+    def _leftovers_now(self):
+        vms = self.get("/api/vms").json["vms"]
         ids = {v["id"] for v in vms}
         live = {v["id"] for v in vms if v["state"] in ("starting", "booting", "connecting", "ready", "stopping")}
-        found = {}
-        dirs = {p.name for p in (self.state / "vms").iterdir()} if (self.state / "vms").exists() else set()
-        runs = {p.name for p in (self.run / "vms").iterdir()} if (self.run / "vms").exists() else set()
-        if dirs - ids:
-            found["vm directories"] = sorted(dirs - ids)
-        if runs - live:
-            found["run directories"] = sorted(runs - live)
-        if not live and self.processes():
-            found["processes"] = self.processes()
-        taps = self.taps()
-        if len(taps) > len(live):
-            found["taps"] = taps
-        lost = self.state / "lost"
-        if lost.exists() and any(lost.iterdir()):
-            found["lost"] = [p.name for p in lost.iterdir()]
+        allowed = {
+            "vm directories": (names_in(self.state / "vms"), ids),
+            "run directories": (names_in(self.run / "vms"), live),
+            "leases": ({row[0] for row in self.sql("SELECT vm FROM lease")}, ids),
+            "records": ({row[0] for row in self.sql("SELECT id FROM vm")}, ids),
+            "control groups": (self.cgroups(), live),
+            "taps": (set(self.taps()), {v["tap"] for v in vms if v["id"] in live}),
+            "pins": (self.pins(), {(v["tap"], v["mac"], ip) for v in vms if v["id"] in live for ip in (v["ip"], "0.0.0.0")}),
+            "lost": (names_in(self.state / "lost"), set()),
+        }
+        found = {what: sorted(there - may) for what, (there, may) in allowed.items() if there - may}
+        strays = [pid for pid, vm_id in self.processes_by_vm() if vm_id not in live]
+        if strays:
+            found["processes"] = strays
+        half = [str(p) for p in (self.state / "vms").glob("*/*.half")]
+        if half:
+            found["half-made disks"] = half
         return found
 
-    def processes_of(self, vm_id):
-        """Pids among processes() that name this VM."""
-        found = []
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                if vm_id.encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(pid)
+    def sql(self, query):
+        """Rows of hearthd's own store, read-only."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.state / 'hearth.db'}?mode=ro", uri=True, timeout=10)) as db:
+            return db.execute(query).fetchall()
+
+    def sql_write(self, query, values=()):
+        """Change the store while hearthd is not running."""
+        with contextlib.closing(sqlite3.connect(self.state / "hearth.db")) as db, db:
+            db.execute(query, values)
+
+    def cgroups(self):
+        """Ids of VMs of this store, also of deleted ones, that have a control group in any hierarchy."""
+        ours = {row[0] for row in self.sql("SELECT DISTINCT vm FROM event")}
+        mounts = {line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+                  if " - cgroup" in line}
+        return {p.name for m in mounts for p in pathlib.Path(m).glob("**/hearth/vm-*") if p.name in ours}
+
+    def pins(self):
+        """(TAP, MAC, address) of every element of the set `pins`, in all networks."""
+        found = set()
+        for ns in self.network_namespaces():
+            r = subprocess.run(["ip", "netns", "exec", ns, "nft", "-j", "list", "ruleset"], capture_output=True, text=True)
+            for o in json.loads(r.stdout or '{"nftables":[]}')["nftables"]:
+                if o.get("set", {}).get("name") == "pins":
+                    found |= {tuple(e["concat"]) for e in o["set"].get("elem", [])}
         return found
+
+    def descriptors(self):
+        """What each open descriptor of hearthd is."""
+        found = []
+        for fd in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(fd))
+        return found
+
+    def rss_kib(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.process.pid}/status").read_text())[1])
+
+    def processes_of(self, vm_id):
+        """Pids among processes() that belong to this VM."""
+        return [pid for pid, owner in self.processes_by_vm() if owner == vm_id]
 
     def network_namespaces(self):
         return [p.name for p in pathlib.Path("/run/netns").glob(f"{self.instance}-*")]
