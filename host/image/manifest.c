@@ -31,7 +31,7 @@ static const char *const fact_keys[] = {"kernel",      "drivers", "initrd", "roo
 
 struct doc { /* as bound; every json_t is a reference of ours */
 	int64_t format, created_us, min_ram_mib;
-	char name[LIMIT_NAME_LEN + 1], created[CLOCK_TEXT_LEN + 4];
+	char name[LIMIT_NAME_LEN + 1], created[CLOCK_TEXT_LEN + 4], recipe_key[HASH_TEXT_LEN];
 	json_t *kernel, *drivers, *initrd, *rootfs, *probes, *ports, *files, *source, *test_boot,
 		*modules;
 };
@@ -51,6 +51,7 @@ static const struct json_field doc_fields[] = {
 	JSON_REF(struct doc, files, "files", JSON_T_OBJ, 0, JSON_REQUIRED),
 	JSON_REF(struct doc, source, "source", JSON_T_OBJ, 0, 0),
 	JSON_REF(struct doc, test_boot, "test_boot", JSON_T_OBJ, 0, JSON_NULLABLE),
+	JSON_STR(struct doc, recipe_key, "recipe_key", 64, 64, JSON_NULLABLE),
 	JSON_REF(struct doc, modules, "modules", JSON_T_ARR, MODULES_MAX, 0),
 	JSON_END,
 };

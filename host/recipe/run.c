@@ -99,6 +99,8 @@ static int build_fresh(struct making *m, const struct spec *s, json_t *sources, 
 	memcpy(m->image.probes, s->facts.probes, sizeof(m->image.probes));
 	m->image.ports_n = s->facts.ports_n;
 	memcpy(m->image.ports, s->facts.ports, sizeof(m->image.ports));
+	if (json_put(m->extra, "recipe_key", json_string(key)))
+		return err_nomem(e);
 	rc = make_from_recipe(m, s, sources, e);
 	if (!rc)
 		rc = boot_and_publish(m, e);
@@ -106,6 +108,23 @@ static int build_fresh(struct making *m, const struct spec *s, json_t *sources, 
 		return rc;
 	cache_keep(m->job, key, m->b.bundle);
 	return publish(m, m->image.digest, false, ret_digest, e);
+}
+
+/* Does the name point at a bundle made of just the same?  Its files were checked when it was
+ * published, and are checked again before a boot. */
+static bool is_published(const struct recipe_job *job, const char *key,
+			 char ret_digest[HASH_TEXT_LEN])
+{
+	AUTO(image) i = NULL;
+	const char *made_of;
+
+	if (image_open(job->images_dir, job->name, &i, NULL))
+		return false;
+	made_of = json_string_value(json_object_get(i->manifest, "recipe_key"));
+	if (!made_of || !str_eq(made_of, key))
+		return false;
+	memcpy(ret_digest, i->digest, HASH_TEXT_LEN);
+	return true;
 }
 
 static int run_recipe(struct making *m, const struct spec *s, char ret_digest[HASH_TEXT_LEN],
@@ -124,6 +143,12 @@ static int run_recipe(struct making *m, const struct spec *s, char ret_digest[HA
 	if (rc) {
 		progress_end(&m->progress, rc, "", e);
 		return rc;
+	}
+	if (is_published(m->job, key, ret_digest)) {
+		progress_end(&m->progress, 0, "published already", NULL);
+		progress_result(&m->progress, ret_digest, m->job->name, true);
+		build_abandon(&m->b, false);
+		return 0;
 	}
 	rc = cache_fetch(m->job, key, &m->b, &cached);
 	progress_end(&m->progress, 0, rc ? "not built before" : "found and verified", NULL);
