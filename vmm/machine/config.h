@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VM_ID_MAX     64u
-#define VM_PATH_MAX   1024u
-#define VM_DRIVES_MAX 16u
-#define VM_NETS_MAX   16u
-#define VM_ARGS_MAX   2048u /* what the kernel takes */
+#define VM_ID_MAX      64u
+#define VM_PATH_MAX    1024u
+#define VM_DRIVES_MAX  16u
+#define VM_NETS_MAX    16u
+#define VM_DEVICES_MAX (VM_DRIVES_MAX + VM_NETS_MAX + 1u)
+#define VM_ARGS_MAX    2048u /* what the kernel takes */
 
 #define VM_DEFAULT_ARGS                                                                            \
 	"reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.dumbkbd "         \

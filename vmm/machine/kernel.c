@@ -3,10 +3,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "acpi/acpi.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -22,6 +22,18 @@ static int open_file(const char *what, const char *path, int *ret_fd, struct err
 	return 0;
 }
 
+/* As Firecracker: the root drive is the first one, on either transport. */
+static int add_root(const struct vm_drive *d, struct buf *cmdline)
+{
+	char word[VM_ID_MAX + 32];
+	int rc;
+
+	(void)snprintf(word, sizeof(word), "root=%s%s", d->partuuid[0] ? "PARTUUID=" : "/dev/vda",
+		       d->partuuid); /* fits */
+	rc = boot_cmdline_add(cmdline, word);
+	return rc ? rc : boot_cmdline_add(cmdline, d->read_only ? "ro" : "rw");
+}
+
 static int compose(struct machine *m, struct buf *ret, struct err *e)
 {
 	const struct vm_config *c = &m->cfg;
@@ -29,6 +41,9 @@ static int compose(struct machine *m, struct buf *ret, struct err *e)
 
 	if (!rc && !c->pci)
 		rc = boot_cmdline_add(ret, "pci=off");
+	for (unsigned i = 0; i < c->drives_n && !rc; i++)
+		if (c->drives[i].is_root)
+			rc = add_root(&c->drives[i], ret);
 	return rc ? err_nomem(e) : 0;
 }
 
@@ -43,8 +58,13 @@ static int write_tables(struct machine *m, struct err *e)
 		.serial_gsi = SERIAL_GSI,
 		.rtc_port = RTC_PORT,
 		.power_port = POWER_PORT,
+		.mmio = m->acpi_mmio,
+		.mmio_n = m->mmio_n,
 	};
 
+	if (m->cfg.pci)
+		a.pci = (struct acpi_pci){PCI_ECAM_GPA,	 PCI_ECAM_SIZE, PCI_MEM32_GPA,
+					  PCI_MEM32_END, PCI_MEM64_GPA, PCI_MEM64_END};
 	return acpi_write(m->gm, &a, BOOT_TABLES_GPA, BOOT_RSDP_GPA, BOOT_RSDP_GPA, e);
 }
 
@@ -67,5 +87,7 @@ int kernel_place(struct machine *m, struct err *e)
 	files.kernel_fd = kernel_fd;
 	files.initrd_fd = initrd_fd;
 	files.cmdline = buf_text(&cmdline);
+	files.ecam_gpa = m->cfg.pci ? PCI_ECAM_GPA : 0;
+	files.ecam_size = m->cfg.pci ? PCI_ECAM_SIZE : 0;
 	return boot_load(m->gm, &files, &m->entry, e);
 }

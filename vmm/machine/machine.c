@@ -75,6 +75,8 @@ static int build(struct machine *m, struct err *e)
 	if (!rc)
 		rc = console_attach(m, e);
 	if (!rc)
+		rc = devices_attach(m, e);
+	if (!rc)
 		rc = kernel_place(m, e);
 	if (!rc)
 		rc = vcpus_make(m, e);
@@ -113,6 +115,7 @@ void machine_free(struct machine *m)
 	if (!m)
 		return;
 	vcpus_stop(m);
+	devices_detach(m);
 	console_detach(m);
 	kvm_vm_free(m->vm);
 	gm_free(m->gm);

@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 
+#include "acpi/acpi.h"
 #include "base/buf.h"
 #include "boot/boot.h"
 #include "bus/bus.h"
@@ -11,6 +12,7 @@
 #include "legacy/legacy.h"
 #include "loop/loop.h"
 #include "machine/machine.h"
+#include "transport/transport.h"
 
 struct machine_vcpu {
 	struct machine *machine;
@@ -31,6 +33,12 @@ struct machine {
 	struct serial serial;
 	struct platform platform;
 	struct boot_entry entry;
+	struct pci_host pci;
+	struct virtio_mmio *mmio_devices[VM_DEVICES_MAX]; /* owned */
+	struct acpi_mmio acpi_mmio[VM_DEVICES_MAX];
+	unsigned mmio_n;
+	struct virtio_pci *pci_devices[VM_DEVICES_MAX]; /* owned */
+	unsigned pci_n;
 	struct watch stdin_watch, tick_watch;
 	bool stdin_watched;
 	int tick_fd; /* owned timerfd: the console is to be served */
@@ -60,6 +68,10 @@ void vcpus_stop(struct machine *m);
 /* console.c */
 int console_attach(struct machine *m, struct err *e);
 void console_detach(struct machine *m);
+
+/* devices.c */
+int devices_attach(struct machine *m, struct err *e);
+void devices_detach(struct machine *m);
 
 /* kernel.c: command line, tables, kernel and initramfs into guest memory. */
 int kernel_place(struct machine *m, struct err *e);

@@ -96,6 +96,32 @@ void vdev_notify(struct vdev *d, unsigned index)
 	d->sink.queue_irq(d->sink.ctx, index);
 }
 
+int vdev_drain(struct vdev *d, unsigned index, struct vq_chain *chain,
+	       int64_t (*fn)(struct vdev *d, struct vq_chain *c))
+{
+	struct vq *q = &d->queues[index];
+	unsigned done = 0;
+	int rc = 0;
+
+	do {
+		while (done < VQ_SIZE_MAX && (rc = vq_next(q, chain)) > 0) {
+			int64_t written = fn(d, chain);
+
+			if (written < 0)
+				return (int)written;
+			vq_done(q, chain->head, (uint32_t)written);
+			done++;
+		}
+		if (rc < 0)
+			return rc;
+	} while (done < VQ_SIZE_MAX && vq_rearm(q));
+	if (done == VQ_SIZE_MAX)
+		vdev_kick_now(d, index);
+	if (done)
+		vdev_notify(d, index);
+	return 0;
+}
+
 void vdev_config_changed(struct vdev *d)
 {
 	lock(d);
@@ -127,7 +153,8 @@ int vdev_init(struct vdev *d, const struct vdev_ops *ops, struct guestmem *gm, s
 	d->sink = (struct vdev_sink){no_queue_irq, no_config_irq, NULL};
 	(void)pthread_mutex_init(&d->lock, NULL); /* without attributes it can't fail */
 	for (unsigned i = 0; i < VDEV_QUEUES_MAX; i++)
-		d->kicks[i] = (struct vdev_kick){{.fd = -1, .want = EPOLLIN, .ready = on_kick}, d, i};
+		d->kicks[i] =
+			(struct vdev_kick){{.fd = -1, .want = EPOLLIN, .ready = on_kick}, d, i};
 	for (unsigned i = 0; i < ops->n_queues; i++) {
 		struct watch *w = &d->kicks[i].watch;
 		int rc;
@@ -201,8 +228,8 @@ void vdev_set_status(struct vdev *d, uint8_t status)
 	} else if ((status & d->status) == (d->status & (uint8_t)~VDEV_NEEDS_RESET)) {
 		/* Sec. 2.1.1: a driver must not clear bits, and must not set NEEDS_RESET. */
 		added &= (uint8_t)~VDEV_NEEDS_RESET;
-		if ((added & VDEV_FEATURES_OK) &&
-		    ((d->driver_features & ~offered(d)) || !(d->driver_features & VDEV_F_VERSION_1)))
+		if ((added & VDEV_FEATURES_OK) && ((d->driver_features & ~offered(d)) ||
+						   !(d->driver_features & VDEV_F_VERSION_1)))
 			added &= (uint8_t)~VDEV_FEATURES_OK;
 		if ((added & VDEV_DRIVER_OK) && !((d->status | added) & VDEV_FEATURES_OK))
 			added &= (uint8_t)~VDEV_DRIVER_OK;

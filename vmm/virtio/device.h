@@ -6,9 +6,9 @@
  *	core (device.c)         knows the specification's status, feature and queue rules, once
  *	transport (transport/)  knows register offsets and interrupts; knows no device
  *
- * Register accesses come on vCPU threads, kicks on the loop's thread.  The core holds the device's lock
- * in each of them, so a device needs no lock of its own.  Trust: all that registers and queues carry
- * is the guest's.
+ * Register accesses come on vCPU threads, kicks on the loop's thread.  The core holds the device's
+ * lock in each of them, so a device needs no lock of its own.  Trust: all that registers and queues
+ * carry is the guest's.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -44,10 +44,11 @@ struct vdev_ops {
 
 	/* Feature bits beyond those of the core.  Any thread, lock held. */
 	uint64_t (*features)(const struct vdev *d);
-	/* The driver is ready, the queues are checked.  Loop's thread, before the first kick of this
-	 * activation; NULL: nothing to do.  Negative: NEEDS_RESET. */
+	/* The driver is ready, the queues are checked.  Loop's thread, before the first kick of
+	 * this activation; NULL: nothing to do.  Negative: NEEDS_RESET. */
 	int (*activate)(struct vdev *d, uint64_t features);
-	/* Queue `index` was kicked: drain it.  Loop's thread.  Negative: NEEDS_RESET; never fatal. */
+	/* Queue `index` was kicked: drain it.  Loop's thread.  Negative: NEEDS_RESET; never
+	 * fatal. */
 	int (*kick)(struct vdev *d, unsigned index);
 	/* Forget all requests and touch guest memory no more.  Any thread, must not call the loop;
 	 * NULL: nothing to do. */
@@ -81,8 +82,8 @@ struct vdev {
 	pthread_mutex_t lock; /* guards all below */
 	uint8_t status, generation;
 	uint64_t driver_features;
-	bool running;	   /* DRIVER_OK, and not broken since */
-	bool to_activate;  /* running, but ops->activate is still to be called */
+	bool running;	  /* DRIVER_OK, and not broken since */
+	bool to_activate; /* running, but ops->activate is still to be called */
 	struct vq queues[VDEV_QUEUES_MAX];
 	struct vdev_kick kicks[VDEV_QUEUES_MAX]; /* watch.fd: owned eventfd */
 	/* Counters, for people. */
@@ -99,6 +100,12 @@ void vdev_free(struct vdev *d); /* NULL is fine */
 
 /* The used-buffer notification of this queue, if its driver wants one.  Lock held. */
 void vdev_notify(struct vdev *d, unsigned index);
+/* Let fn carry out every request of the queue, then notify.  fn returns how many bytes it wrote to
+ * the request, or negative: the device is broken.  A driver that never ceases gets its turn again
+ * later, so that it can't keep the loop for itself.  Lock held; chain is the device's room for a
+ * request. */
+int vdev_drain(struct vdev *d, unsigned index, struct vq_chain *chain,
+	       int64_t (*fn)(struct vdev *d, struct vq_chain *c));
 /* The configuration has changed.  Loop's thread, lock not held. */
 void vdev_config_changed(struct vdev *d);
 /* Run fn with the lock held if the device is running; for callbacks of a device's own watches.

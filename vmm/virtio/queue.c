@@ -44,7 +44,7 @@ int vq_start(struct vq *q, struct guestmem *gm, bool event_idx)
 	q->gm = gm;
 	q->event_idx = event_idx;
 	q->broken = q->signalled_valid = false;
-	q->next_avail = q->next_used = q->signalled_used = 0;
+	q->next_avail = q->seen_avail = q->next_used = q->signalled_used = 0;
 	return 0;
 }
 
@@ -63,8 +63,7 @@ static int add_segment(struct vq *q, const struct desc *d, struct vq_chain *c)
 
 	if (c->out_n + c->in_n == VQ_SEGS_MAX || d->len == 0 ||
 	    (c->in_n && !(d->flags & DESC_WRITE)) || /* sec. 2.7.4.2: readable ones come first */
-	    __builtin_add_overflow(*total, d->len, total) ||
-	    gm_view(q->gm, d->addr, d->len, &span))
+	    __builtin_add_overflow(*total, d->len, total) || gm_view(q->gm, d->addr, d->len, &span))
 		return broken(q);
 	c->iov[c->out_n + c->in_n] = (struct iovec){span.host, span.len};
 	*(d->flags & DESC_WRITE ? &c->in_n : &c->out_n) += 1;
@@ -109,7 +108,7 @@ int vq_next(struct vq *q, struct vq_chain *ret)
 	if (q->broken)
 		return -EPROTO;
 	/* Acquire: the driver wrote ring entries and descriptors before this index. */
-	avail = gm_load_le16(&q->avail, RING_IDX);
+	q->seen_avail = avail = gm_load_le16(&q->avail, RING_IDX);
 	pending = (uint16_t)(avail - q->next_avail);
 	if (pending == 0)
 		return 0;
@@ -146,11 +145,11 @@ bool vq_rearm(struct vq *q)
 	if (q->broken)
 		return false;
 	if (q->event_idx)
-		gm_store_le16(&q->used, RING_ENTRIES + (size_t)USED_LEN * q->size, q->next_avail);
-	/* Our avail_event before our read of the index; the driver has the same between its write of
-	 * the index and its read of avail_event, so that one of the two sees the other. */
+		gm_store_le16(&q->used, RING_ENTRIES + (size_t)USED_LEN * q->size, q->seen_avail);
+	/* Our avail_event before our read of the index; the driver has the same between its write
+	 * of the index and its read of avail_event, so that one of the two sees the other. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return gm_load_le16(&q->avail, RING_IDX) != q->next_avail;
+	return gm_load_le16(&q->avail, RING_IDX) != q->seen_avail;
 }
 
 bool vq_wants_irq(struct vq *q)
@@ -158,7 +157,8 @@ bool vq_wants_irq(struct vq *q)
 	uint16_t old = q->signalled_used, event;
 	bool valid = q->signalled_valid;
 
-	/* Our used index before our read of what the driver wants; it has the same the other way. */
+	/* Our used index before our read of what the driver wants; it has the same the other
+	 * way. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!q->event_idx)
 		return !(gm_load_le16(&q->avail, 0) & AVAIL_NO_IRQ);
