@@ -2,7 +2,8 @@
  * Remembers what a network changed in the host's namespace, so that it can be undone after a crash.
  * Called by uplink.c and describe.c on the thread that called host/net, under journal_lock.
  *
- * NET_RUN_DIR holds, as long as this boot lasts (/run is emptied with the kernel's state):
+ * NET_RUN_DIR/<inode of the host's network namespace> holds, as long as this boot lasts (/run is
+ * emptied with the kernel's state; a hearthd in a namespace of its own has a host of its own):
  *	lock                 flock'd around every change, shared by all hearthds of the host
  *	<instance>-<network> this network has, or is about to have, a veth pair and a table on the
  *host ip_forward           the value before Hearth set it to 1 (no network's name holds a '_') A
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -23,26 +25,36 @@
 #include "base/str.h"
 #include "net/net_internal.h"
 
-#define LOCK_FILE    NET_RUN_DIR "/lock"
-#define FORWARD_FILE NET_RUN_DIR "/ip_forward"
+#define LOCK_FILE    "lock"
+#define FORWARD_FILE "ip_forward"
 #define FORWARD	     "ipv4/ip_forward"
-#define PATH_LEN     (sizeof(NET_RUN_DIR) + NETNS_NAME_LEN)
+#define INODE_LEN    22 /* '/' and 20 digits */
+#define PATH_LEN     (sizeof(NET_RUN_DIR) + INODE_LEN + NETNS_NAME_LEN)
 
-static void note_path(const struct net_names *names, char ret_path[PATH_LEN])
+/* file "": the directory itself.  Always fits: the same limits. */
+static void journal_path(const char *file, char ret_path[PATH_LEN])
 {
-	(void)snprintf(ret_path, PATH_LEN, "%s/%s", NET_RUN_DIR, names->ns); /* fits: same limits */
+	struct stat st = {0};
+
+	(void)stat("/proc/thread-self/ns/net", &st); /* without /proc: 0, one journal for all */
+	(void)snprintf(ret_path, PATH_LEN, "%s/%llu%s%s", NET_RUN_DIR,
+		       (unsigned long long)st.st_ino, *file ? "/" : "", file);
 }
 
 int journal_lock(int *ret_fd, struct err *e)
 {
 	auto_close int fd = -1;
-	int rc = fd_mkdirs(NET_RUN_DIR, 0755, e);
+	char path[PATH_LEN];
+	int rc;
 
+	journal_path("", path);
+	rc = fd_mkdirs(path, 0755, e);
 	if (rc)
 		return rc;
-	fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	journal_path(LOCK_FILE, path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX))
-		return err_sys(e, errno, "net.journal", "%s: lock", LOCK_FILE);
+		return err_sys(e, errno, "net.journal", "%s: lock", path);
 	*ret_fd = take_fd(fd);
 	return 0;
 }
@@ -51,7 +63,7 @@ int journal_add(const struct net_names *names, struct err *e)
 {
 	char path[PATH_LEN];
 
-	note_path(names, path);
+	journal_path(names->ns, path);
 	return fd_replace_file(path, names->veth, strlen(names->veth), 0644, e);
 }
 
@@ -59,39 +71,45 @@ bool journal_has(const struct net_names *names)
 {
 	char path[PATH_LEN];
 
-	note_path(names, path);
+	journal_path(names->ns, path);
 	return access(path, F_OK) == 0;
 }
 
 bool journal_forward_from(char ret_value[SYSCTL_VALUE_LEN])
 {
 	auto_buf text = {0};
+	char path[PATH_LEN];
 
-	return !fd_read_file(FORWARD_FILE, SYSCTL_VALUE_LEN - 1, &text, NULL) &&
+	journal_path(FORWARD_FILE, path);
+	return !fd_read_file(path, SYSCTL_VALUE_LEN - 1, &text, NULL) &&
 	       str_copy(ret_value, SYSCTL_VALUE_LEN, buf_text(&text));
 }
 
 int journal_forward_on(struct err *e)
 {
-	char now[SYSCTL_VALUE_LEN];
+	char now[SYSCTL_VALUE_LEN], path[PATH_LEN];
 	int rc = sysctl_read(FORWARD, now, e);
 
+	journal_path(FORWARD_FILE, path);
 	if (rc || str_eq(now, "1"))
 		return rc == -ENOENT ? err_sys(e, ENOENT, "net.sysctl", "/proc/sys/net/%s", FORWARD)
 				     : rc;
-	if (access(FORWARD_FILE, F_OK))
-		rc = fd_replace_file(FORWARD_FILE, now, strlen(now), 0644, e);
+	if (access(path, F_OK))
+		rc = fd_replace_file(path, now, strlen(now), 0644, e);
 	return rc ? rc : sysctl_write(FORWARD, "1", e);
 }
 
 /* Whether another network of this host has a note. */
 static int others(const struct net_names *names, bool *ret, struct err *e)
 {
-	DIR *dir = opendir(NET_RUN_DIR);
+	char path[PATH_LEN];
 	const struct dirent *d;
+	DIR *dir;
 
+	journal_path("", path);
+	dir = opendir(path);
 	if (!dir)
-		return err_sys(e, errno, "net.journal", "%s", NET_RUN_DIR);
+		return err_sys(e, errno, "net.journal", "%s", path);
 	*ret = false;
 	while ((d = readdir(dir)))
 		/* Notes are the names with '-': neither "lock", "ip_forward" nor "." is one. */
@@ -104,16 +122,17 @@ static int others(const struct net_names *names, bool *ret, struct err *e)
 /* Back to the former value, unless somebody changed it meanwhile. */
 static int restore_forward(struct err *e)
 {
-	char from[SYSCTL_VALUE_LEN], now[SYSCTL_VALUE_LEN];
+	char from[SYSCTL_VALUE_LEN], now[SYSCTL_VALUE_LEN], path[PATH_LEN];
 	int rc;
 
+	journal_path(FORWARD_FILE, path);
 	if (!journal_forward_from(from))
 		return 0;
 	rc = sysctl_read(FORWARD, now, e);
 	if (!rc && str_eq(now, "1"))
 		rc = sysctl_write(FORWARD, from, e);
-	if (!rc && unlink(FORWARD_FILE))
-		rc = err_sys(e, errno, "net.journal", "%s: remove", FORWARD_FILE);
+	if (!rc && unlink(path))
+		rc = err_sys(e, errno, "net.journal", "%s: remove", path);
 	return rc;
 }
 
@@ -127,7 +146,7 @@ int journal_remove(const struct net_names *names, struct err *e)
 		rc = restore_forward(e);
 	if (rc)
 		return rc;
-	note_path(names, path);
+	journal_path(names->ns, path);
 	if (unlink(path) && errno != ENOENT)
 		return err_sys(e, errno, "net.journal", "%s: remove", path);
 	return 0;
