@@ -65,7 +65,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Hearthd:
     """One state directory and the hearthd that runs on it; may be killed and started again."""
 
-    def __init__(self, images=None, config="", args=(), env=None, instance=None, isolated=True):
+    def __init__(self, images=None, config="", args=(), env=None, instance=None, isolated=True, uplink=False):
         tag = "".join(random.choices(string.ascii_lowercase + string.digits, k=5))
         self.instance = instance or f"t{tag}"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hearth-e2e-"))
@@ -79,6 +79,8 @@ class Hearthd:
         self.log = self.dir / "hearthd.log"
         self.netns = f"te2e-{tag}" if isolated else None  # not isolated: for apt-get, to build an image
         self.config, self.args, self.env = config, list(args), env or {}
+        self.uplink = ["--no-uplink"] if not uplink else []  # with one: only in a namespace whose uplink is the test's
+        assert isolated or not uplink
         self.process = None
         if self.netns:
             subprocess.run(["ip", "netns", "add", self.netns], check=True)
@@ -91,7 +93,7 @@ class Hearthd:
         conf.write_text(self.config)
         prefix = [shutil.which("nsenter", path="/usr/bin:/bin"), f"--net=/run/netns/{self.netns}"] if self.netns else []
         return [*prefix, str(HEARTHD), "--config", str(conf), "--state-dir", str(self.state), "--run-dir", str(self.run), "--socket", str(self.socket), "--instance",
-                self.instance, "--libexec-dir", str(LIBEXEC), "--recipes-dir", str(RECIPES), "--no-uplink",
+                self.instance, "--libexec-dir", str(LIBEXEC), "--recipes-dir", str(RECIPES), *self.uplink,
                 *self.args, *args]
 
     def start(self, wait=True, expect_exit=False):

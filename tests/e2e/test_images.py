@@ -2,6 +2,7 @@
 import gzip
 import json
 import os
+import subprocess
 import time
 
 import pytest
@@ -91,11 +92,28 @@ def test_a_kernel_without_root_driver_and_initrd_is_refused_with_that_sentence(s
     assert shared.get("/api/images/noinit").status == 404
 
 
-def test_an_import_is_test_booted_and_published(shared, bundle):
-    job, error = build(shared, name="mine", kernel=str(bundle / "kernel"), rootfs=str(bundle / "rootfs"), initrd=str(bundle / "initrd"))
+def vmlinux(bzimage):
+    """The ELF kernel inside a bzImage: setup_sects, payload_offset, payload_length (Linux Documentation/x86/boot.rst)."""
+    sects = bzimage[0x1f1] or 4
+    at = (sects + 1) * 512 + int.from_bytes(bzimage[0x248:0x24c], "little")
+    payload = bzimage[at:at + int.from_bytes(bzimage[0x24c:0x250], "little")]
+    tools = {b"\x02!L\x18": "lz4", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+    # the build appends the unpacked size, 4 bytes
+    return subprocess.run([tools[payload[:4]], "-dc"], input=payload[:-4], capture_output=True, check=True).stdout
+
+
+def test_an_import_is_test_booted_and_published(shared, bundle, tmp_path):
+    """A kernel and root of one's own, here as ELF; base itself is a bzImage."""
+    kernel = tmp_path / "vmlinux"
+    kernel.write_bytes(vmlinux((bundle / "kernel").read_bytes()))
+    job, error = build(shared, name="mine", kernel=str(kernel), rootfs=str(bundle / "rootfs"), initrd=str(bundle / "initrd"))
     assert not error, error
+    assert "ELF" in json.dumps(shared.get("/api/images/mine").json)
     assert any("boot" in p["phase"] for p in job["phases"]), job
     v = shared.create(wait="network", image="mine")
+    assert v["root"] == "direct"  # its initramfs is not known to be Hearth's, so it can't have an overlay
+    a = shared.post("/api/vms", {"userId": "alice", "vmType": "cli", "image": "mine", "root": "overlay"})
+    assert a.status == 400 and a.error["code"] == "image.no-overlay" and "mine" in a.error["message"], a
     shared.remove(v["id"])
     assert shared.delete("/api/images/mine").status in (200, 204)
     assert shared.get("/api/images/mine").status == 404
