@@ -41,6 +41,29 @@ static void host_rebooted(struct engine_end *end)
 	text_cut(end->text, sizeof(end->text), "the host was restarted since it was started");
 }
 
+/* A VM that runs needs nothing of its image any more; without it only the probes are unknown. */
+static int adopt_image(struct vm *v, struct run *r, struct err *e)
+{
+	struct err why = {0};
+	int rc = image_open(v->c->images_dir, v->rec.digest, &r->image, &why);
+
+	if (rc == 0)
+		return 0;
+	r->image = rc == -ENOMEM ? NULL : mem_zalloc(sizeof(*r->image));
+	if (!r->image)
+		return err_nomem(e);
+	log_warn("adopt.image", LS("vm", v->rec.id), LE(&why));
+	event_add(v->c, v, "adopt", "hearthd",
+		  "its image can't be read, its probes are left out: %s", why.text);
+	return 0;
+}
+
+/* Not the VM's fault: whoever starts hearthd again finds it as it is. */
+static bool is_want(int rc)
+{
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ENOSPC;
+}
+
 /* 0: adopted; -ESRCH: gone, end says how; else trouble. */
 static int adopt_process(struct vm *v, struct engine_end *end, struct err *e)
 {
@@ -66,7 +89,7 @@ static int adopt_process(struct vm *v, struct engine_end *end, struct err *e)
 		return err_nomem(e);
 	r->ops = ops;
 	r->launched_ns = clock_mono_ns();
-	rc = image_open(v->c->images_dir, v->rec.digest, &r->image, e);
+	rc = adopt_image(v, r, e);
 	if (rc < 0)
 		return rc;
 	r->replaying = true; /* read anew, because the scan's facts are not stored */
@@ -151,8 +174,11 @@ static int adopt_running(struct vm *v, struct err *ret_e)
 		resume(v);
 		return 0;
 	}
-	if (rc == -ENOMEM) /* not the VM's fault: whoever starts hearthd again finds it as it is */
-		return err_nomem(ret_e);
+	if (is_want(rc)) {
+		if (ret_e)
+			*ret_e = e;
+		return rc;
+	}
 	if (v->run)
 		v->run->engine = NULL;
 	kill_leftover(v); /* a shim without its engine, or an engine that we can't talk to */

@@ -121,6 +121,21 @@ def test_an_orderly_stop_leaves_vms_running(fresh):
     nothing_left(h)
 
 
+def test_a_vm_outlives_its_images_manifest(fresh):
+    """What hearthd can't read of an image is no reason to end a VM that runs from it."""
+    h = fresh().start()
+    v = h.create(wait="ready")
+    h.kill()
+    bundle = h.state / "images" / v["image"]["digest"]
+    bundle.rename(bundle.with_name("gone"))
+    h.start()
+    again = proven(h, v["id"])
+    assert again["pids"] == v["pids"] and again["starts"] == 1
+    assert h.sql("SELECT 1 FROM event WHERE kind = 'adopt' AND text LIKE 'its image can''t be read%'")
+    h.remove(v["id"])
+    nothing_left(h)
+
+
 def test_two_hearthds_on_one_state_directory(fresh):
     h = fresh().start()
     r = subprocess.run(h.command("--socket", str(h.run / "other.sock"), "--listen", "none"),
