@@ -113,6 +113,7 @@ int vcpus_make(struct machine *m, struct err *e)
 
 int vcpus_start(struct machine *m, struct err *e)
 {
+	m->pause = true; /* the guest's first instruction comes when all threads are there */
 	for (unsigned i = 0; i < m->vcpus_n; i++) {
 		int rc = pthread_create(&m->vcpus[i].thread, NULL, run, &m->vcpus[i]);
 
@@ -120,6 +121,7 @@ int vcpus_start(struct machine *m, struct err *e)
 			return err_sys(e, rc, "machine.thread", "the thread of vCPU %u", i);
 		m->vcpus[i].started = true;
 	}
+	machine_resume(m);
 	return 0;
 }
 
