@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,19 +29,9 @@ bool digest_valid(const char *s)
 int images_lock(const char *images_dir, int *ret_fd, struct err *e)
 {
 	auto_free char *path = mem_printf("%s/.lock", images_dir);
-	auto_close int fd = -1;
 	int rc = path ? fd_mkdirs(images_dir, 0755, e) : err_nomem(e);
 
-	if (rc)
-		return rc;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_sys(e, errno, "image.lock", "%s", path);
-	while (flock(fd, LOCK_EX))
-		if (errno != EINTR)
-			return err_sys(e, errno, "image.lock", "%s", path);
-	*ret_fd = take_fd(fd);
-	return 0;
+	return rc ? rc : fd_lock(path, ret_fd, e);
 }
 
 int dir_sync(const char *path, struct err *e)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -162,19 +161,9 @@ static int run_recipe(struct making *m, const struct spec *s, char ret_digest[HA
 static int lock_builds(const char *images_dir, int *ret_fd, struct err *e)
 {
 	auto_free char *path = mem_printf("%s/.build.lock", images_dir);
-	auto_close int fd = -1;
 	int rc = path ? fd_mkdirs(images_dir, 0755, e) : err_nomem(e);
 
-	if (rc)
-		return rc;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_sys(e, errno, "image.lock", "%s", path);
-	while (flock(fd, LOCK_EX))
-		if (errno != EINTR)
-			return err_sys(e, errno, "image.lock", "%s", path);
-	*ret_fd = take_fd(fd);
-	return 0;
+	return rc ? rc : fd_lock(path, ret_fd, e);
 }
 
 static int run_job(struct making *m, char ret_digest[HASH_TEXT_LEN], struct err *e)

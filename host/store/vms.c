@@ -152,10 +152,10 @@ static int read_record(sqlite3_stmt *st, struct vm_rec *r)
 	return 0;
 }
 
-int store_vm_insert(struct store *s, const struct vm_rec *r, struct err *e)
+static int write_vm(struct store *s, enum sql id, const struct vm_rec *r, struct err *e)
 {
 	sqlite3_stmt *st;
-	int rc = stmt_get(s, SQL_VM_INSERT, &st, e);
+	int rc = stmt_get(s, id, &st, e);
 
 	if (rc)
 		return rc;
@@ -167,18 +167,15 @@ int store_vm_insert(struct store *s, const struct vm_rec *r, struct err *e)
 	return rc;
 }
 
+int store_vm_insert(struct store *s, const struct vm_rec *r, struct err *e)
+{
+	return write_vm(s, SQL_VM_INSERT, r, e);
+}
+
 int store_vm_update(struct store *s, const struct vm_rec *r, struct err *e)
 {
-	sqlite3_stmt *st;
-	int rc = stmt_get(s, SQL_VM_UPDATE, &st, e);
+	int rc = write_vm(s, SQL_VM_UPDATE, r, e);
 
-	if (rc)
-		return rc;
-	bind_record(st, r);
-	rc = stmt_run(s, st, e);
-	if (rc == -EEXIST)
-		return err_set(e, rc, ERR_STATE, "vm.name-taken",
-			       "user %s already has a VM named %s", r->user_id, r->name);
 	if (!rc && sqlite3_changes(s->db) != 1)
 		return err_set(e, -ENOENT, ERR_BUG, "vm.no-row", "%s: VM %s has no row", s->path,
 			       r->id);

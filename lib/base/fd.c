@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -269,6 +270,19 @@ int fd_copy_sparse(int src_fd, int dst_fd, uint64_t *ret_bytes, struct err *e)
 		bytes += (uint64_t)(hole - data);
 	}
 	*ret_bytes = bytes;
+	return 0;
+}
+
+int fd_lock(const char *path, int *ret_fd, struct err *e)
+{
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(e, errno, "file.lock", "%s", path);
+	while (flock(fd, LOCK_EX))
+		if (errno != EINTR)
+			return err_sys(e, errno, "file.lock", "%s", path);
+	*ret_fd = take_fd(fd);
 	return 0;
 }
 

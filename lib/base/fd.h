@@ -28,6 +28,8 @@ int fd_set_nonblock(int fd, bool on);
 int fd_copy_sparse(int src_fd, int dst_fd, uint64_t *ret_bytes, struct err *e);
 /* Disk space that a directory's files take, in bytes (st_blocks), not following links. */
 int fd_tree_usage(const char *path, uint64_t *ret_bytes, struct err *e);
+/* Open or make the file and wait for its exclusive flock(2), which goes with the descriptor. */
+int fd_lock(const char *path, int *ret_fd, struct err *e);
 /* Listening Unix stream socket; a stale file of a dead listener is removed first, a live one is
  * -EADDRINUSE.  The path may have at most 107 bytes (sun_path). */
 int fd_listen_unix(const char *path, mode_t mode, int backlog, int *ret_fd, struct err *e);
