@@ -3,7 +3,6 @@
  * Called by `hearthd image-build`, in a process of its own.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
