@@ -40,7 +40,7 @@ struct gm_span {
 	size_t len; /* bytes */
 };
 
-/* Zeroed memory (memfd, pages come when touched).  Ranges ascend and do not touch each other. */
+/* Zeroed memory (private, pages come when touched).  Ranges ascend and do not touch each other. */
 int gm_new(const struct gm_range *ranges, size_t ranges_n, struct guestmem **ret, struct err *e);
 void gm_free(struct guestmem *gm);
 static inline void guestmem_free(struct guestmem *gm)
