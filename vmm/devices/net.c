@@ -179,9 +179,7 @@ static void on_tap(struct watch *w, uint32_t got)
 	struct net *n = container_of(w, struct net, tap);
 
 	(void)got;
-	if (n->dev.running)
-		vdev_with_lock(&n->dev, receive);
-	else
+	if (!vdev_with_lock(&n->dev, receive))
 		watch_tap(n, false); /* activate watches it again */
 }
 

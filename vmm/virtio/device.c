@@ -79,13 +79,17 @@ static void on_kick(struct watch *w, uint32_t got)
 	unlock(d);
 }
 
-void vdev_with_lock(struct vdev *d, int (*fn)(struct vdev *d))
+bool vdev_with_lock(struct vdev *d, int (*fn)(struct vdev *d))
 {
+	bool ran;
+
 	lock(d);
 	activate_if_due(d);
-	if (d->running && fn(d) < 0)
+	ran = d->running;
+	if (ran && fn(d) < 0)
 		fail(d);
 	unlock(d);
+	return ran;
 }
 
 void vdev_notify(struct vdev *d, unsigned index)

@@ -109,8 +109,8 @@ int vdev_drain(struct vdev *d, unsigned index, struct vq_chain *chain,
 /* The configuration has changed.  Loop's thread, lock not held. */
 void vdev_config_changed(struct vdev *d);
 /* Run fn with the lock held if the device is running; for callbacks of a device's own watches.
- * Negative results of fn mean NEEDS_RESET. */
-void vdev_with_lock(struct vdev *d, int (*fn)(struct vdev *d));
+ * Negative results of fn mean NEEDS_RESET.  False: it was not running. */
+bool vdev_with_lock(struct vdev *d, int (*fn)(struct vdev *d));
 
 /* --- for transports; each takes the lock --- */
 
