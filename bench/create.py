@@ -168,13 +168,13 @@ def bare_once(argv, files, net, cwd):
     return float(text)
 
 
-def own_share(v, asked, answered):
+def own_share(events, asked, answered):
     """hearthd's own part of one create, ms: from the request until the engine's program runs (record, disk, TAP, shim), and
     from the last observation of the proof until the client has its answer.  asked, answered: wall clock, seconds."""
-    def wall(kind, name):
-        at = next(p["at"] for p in v["phases"] if (p["kind"], p["name"]) == (kind, name))
+    def wall(kind, text):
+        at = next(e["at"] for e in reversed(events) if e["kind"] == kind and text in e["text"])
         return datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
-    return (wall("engine", "engine") - asked + answered - wall("proof", "proof")) * 1000
+    return (wall("engine", "launched") - asked + answered - wall("proof", "icmp holds")) * 1000
 
 
 def main():
@@ -191,7 +191,8 @@ def main():
             asked, start = time.time(), time.monotonic()
             v = h.create(wait="network")
             hearth.append(time.monotonic() - start)
-            own.append(own_share(h.vm(v["id"]), asked, time.time()))
+            answered = time.time()
+            own.append(own_share(h.get(f"/api/vms/{v['id']}/events").json["events"], asked, answered))
             h.remove(v["id"])
             ratios.append(hearth[-1] / bare[-1])
     finally:

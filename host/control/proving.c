@@ -244,6 +244,7 @@ static void on_done(struct proof_watch *w)
 		v->c->count.proven_us_sum += us;
 	}
 	proving_check_ready(v);
+	events_flush(v->c); /* who waited reads the history next */
 	waiters_check(v);
 }
 

@@ -388,6 +388,6 @@ void wire_close(struct proof *p)
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		loop_unwatch(p->loop, all[i]);
 		if (all[i]->fd >= 0)
-			(void)close(take_fd(all[i]->fd)); /* it was only observed */
+			loop_close(p->loop, take_fd(all[i]->fd));
 	}
 }

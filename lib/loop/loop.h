@@ -71,6 +71,9 @@ struct job {
 	struct job *next; /* loop's own */
 };
 int loop_work(struct loop *l, struct job *j);
+/* Close a descriptor whose close(2) may block, on a worker: a packet socket's waits for an RCU
+ * grace period, 10 to 20 ms (net/packet/af_packet.c, packet_release).  Unwatch it first. */
+void loop_close(struct loop *l, int fd);
 
 int loop_run(struct loop *l, struct err *e); /* until loop_stop, which may come before it */
 void loop_stop(struct loop *l);

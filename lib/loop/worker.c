@@ -7,7 +7,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/mem.h"
 #include "loop/loop_internal.h"
 
 static void queue_init(struct job_queue *q)
@@ -82,6 +87,51 @@ static int start_one(struct loop *l)
 	return -rc;
 }
 
+struct closing {
+	struct job job;
+	int fd; /* owned */
+};
+
+static void closing_run(struct job *j)
+{
+	(void)close(container_of(j, struct closing, job)->fd); /* nobody is left to be told */
+}
+
+static void closing_done(struct job *j)
+{
+	free(container_of(j, struct closing, job));
+}
+
+void loop_close(struct loop *l, int fd)
+{
+	struct closing *c = mem_zalloc(sizeof(*c));
+
+	if (c) {
+		c->job.run = closing_run;
+		c->job.done = closing_done;
+		c->fd = fd;
+		if (loop_work(l, &c->job) == 0)
+			return;
+		free(c);
+	}
+	(void)close(fd); /* then it takes its time here */
+}
+
+/* The loop ends: jobs of others are dropped, descriptors are still closed. */
+static void end_closings(struct loop *l)
+{
+	struct job *j;
+
+	while ((j = queue_take(&l->todo)))
+		if (j->run == closing_run) {
+			closing_run(j);
+			closing_done(j);
+		}
+	while ((j = queue_take(&l->done)))
+		if (j->run == closing_run)
+			closing_done(j);
+}
+
 void workers_init(struct loop *l)
 {
 	/* With default attributes neither can fail (glibc nptl/pthread_mutex_init.c). */
@@ -100,6 +150,7 @@ void workers_done(struct loop *l)
 	for (unsigned i = 0; i < l->workers_n; i++)
 		(void)pthread_join(l->workers[i], NULL); /* joinable and not joined yet */
 	l->workers_n = 0;
+	end_closings(l);
 }
 
 int loop_work(struct loop *l, struct job *j)

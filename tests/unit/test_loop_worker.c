@@ -3,6 +3,7 @@
  */
 #include "loop/loop.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -231,11 +232,32 @@ static void workers_take_no_signals(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, start, finish)
 
+static void a_descriptor_is_closed_on_a_worker(void **state)
+{
+	struct loop *other = NULL;
+	int p[2];
+	char c;
+
+	(void)state;
+	assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	loop_close(l, p[1]);
+	while (read(p[0], &c, 1) < 0) /* the end comes when the last writer is closed */
+		assert_true(loop_step(l, 10, NULL) >= 0);
+	assert_int_equal(close(p[0]), 0);
+	assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(loop_new(&other, NULL), 0);
+	loop_close(other, p[1]); /* also when the loop ends before a worker came to it */
+	loop_free(other);
+	assert_int_equal(read(p[0], &c, 1), 0);
+	assert_int_equal(close(p[0]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(jobs_run_elsewhere),	    T(first_in_first_out),	T(done_may_queue_again),
-		T(freeing_joins_and_drops), T(workers_take_no_signals),
+		T(jobs_run_elsewhere),	    T(first_in_first_out),
+		T(done_may_queue_again),    T(freeing_joins_and_drops),
+		T(workers_take_no_signals), T(a_descriptor_is_closed_on_a_worker),
 	};
 
 	return RUN_TESTS(tests);
