@@ -4,6 +4,7 @@
  * A card is found by its MAC, never by name, because names depend on the kernel, the bus and udev.
  * This phase runs before the root is mounted, so that the host can prove the network meanwhile.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -12,6 +13,7 @@
 #include "base/str.h"
 #include "init/arp.h"
 #include "init/init.h"
+#include "init/textfile.h"
 
 #define NIC_WAIT_NS (2 * NS_PER_S) /* drivers probe while their module loads: the rest is slack */
 #define CARRIER_WAIT_NS                                                                            \
@@ -64,11 +66,22 @@ static int find_nic(struct boot *b, int fd, struct nic *ret, struct fault *f)
 	}
 }
 
+/* Hearth's networks carry IPv4; without this the kernel greets routers and groups by itself as soon
+ * as the link is up (RFC 4861, RFC 3810).  A kernel without IPv6 has no such file. */
+static void silence_ipv6(const struct nic *nic)
+{
+	char path[PATH_MAX];
+
+	if (str_fmt(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", nic->name))
+		(void)textfile_write(path, "1"); /* see above; its frames are dropped on the host */
+}
+
 static int configure(int fd, const struct nic *nic, const struct net_params *n, struct fault *f)
 {
 	char text[IPV4_TEXT_LEN];
 	int rc;
 
+	silence_ipv6(nic);
 	/* Address before link: the route needs the link up, and the first frame the address. */
 	format_ipv4(n->ip, text);
 	rc = n->has_ip ? rtnl_addr_add(fd, nic->index, n->ip, n->prefix) : 0;

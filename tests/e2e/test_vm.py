@@ -186,3 +186,34 @@ def test_cli_shows_what_the_api_says(shared, vm):
 
 def test_nothing_is_left_over(shared, vm):
     assert shared.leftovers() == {}
+
+
+SNIFFER = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+print('ready', flush=True)
+while True:
+    f, where = s.recvfrom(2048)
+    if where[0].startswith('hv') and f[:1] and f[6] == 6 and where[2] != 4:  # not what we send out
+        arp_target = f[38:42].hex() if f[12:14] == b'\\x08\\x06' else ''
+        print(f[12:14].hex(), f[23] if f[12:14] == b'\\x08\\x00' else arp_target, flush=True)
+"""
+
+
+def test_the_image_sends_nothing_by_itself(shared):
+    """From its first frame until it is ready a VM only announces itself, asks for its gateway's MAC, and answers our
+    echo: every frame on every TAP is looked at."""
+    import ipaddress
+    import subprocess
+    ns = next(n for n in shared.network_namespaces() if n.endswith("-default"))
+    sniffer = subprocess.Popen(["nsenter", f"--net=/run/netns/{ns}", "/usr/bin/python3", "-c", SNIFFER],
+                               stdout=subprocess.PIPE, text=True)
+    assert sniffer.stdout.readline() == "ready\n"
+    v = shared.create(wait="ready")
+    gateway = shared.vm(v["id"])["network"]["gateway"]
+    shared.remove(v["id"])
+    sniffer.terminate()
+    seen = sniffer.communicate()[0].split("\n")[:-1]
+    assert seen, "the sniffer saw nothing, so it proves nothing"
+    allowed = {f"0806 {int(ipaddress.ip_address(a)):08x}" for a in (v["ip"], gateway)} | {"0800 1"}
+    assert set(seen) <= allowed, sorted(set(seen) - allowed)
