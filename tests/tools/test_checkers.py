@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Tests of tools/style, layers and sizes: each rule is broken once in a small tree and must be named.
 
 Run by meson; needs git, clang-format-14 and codespell, as tools/style does.

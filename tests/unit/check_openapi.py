@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What hearthd prints of itself agrees with what stands in the tree: the routes with api/openapi.yaml, the
 configuration with packaging/hearthd.conf.example and docs/configuration.md.  Usage: check_openapi.py HEARTHD ROOT"""
 import pathlib
