@@ -133,15 +133,12 @@ static int start(struct call *c)
 	return 0;
 }
 
-static int put_action(struct call *c)
+/* Bind a body that is one required word, {"key": one of names}; names ends with NULL. */
+static int one_word(struct call *c, const char *type, const char *key, const char *const *names,
+		    unsigned *ret)
 {
-	static const char *const names[] = {"InstanceStart", "FlushMetrics", "SendCtrlAltDel",
-					    NULL};
-	struct action {
-		unsigned type;
-	} a = {0};
-	static const struct serde_field fields[] = {
-		{.name = "action_type",
+	const struct serde_field fields[] = {
+		{.name = key,
 		 .type = SERDE_ENUM,
 		 .flags = SERDE_REQUIRED,
 		 .given_offset = SIZE_MAX,
@@ -150,41 +147,41 @@ static int put_action(struct call *c)
 	};
 	char why[SERDE_TEXT_MAX];
 
-	if (serde_bind(&c->src, c->body, "ActionBody", fields, &a, why))
+	if (serde_bind(&c->src, c->body, type, fields, ret, why))
 		return fail(c,
 			    "An error occurred when deserializing the json body of a request: %s.",
 			    why);
-	if (a.type == 0)
+	return 0;
+}
+
+static int put_action(struct call *c)
+{
+	static const char *const names[] = {"InstanceStart", "FlushMetrics", "SendCtrlAltDel",
+					    NULL};
+	unsigned action = 0;
+	int rc = one_word(c, "ActionBody", "action_type", names, &action);
+
+	if (rc)
+		return rc;
+	if (action == 0)
 		return c->vm->started ? fail(c, "The requested operation is not supported after "
 						"starting the microVM.")
 				      : start(c);
 	if (!c->vm->started)
 		return fail(
 			c, "The requested operation is not supported before starting the microVM.");
-	return fail(c, "%s: not supported by hearth-vmm", names[a.type]);
+	return fail(c, "%s: not supported by hearth-vmm", names[action]);
 }
 
 static int patch_vm(struct call *c)
 {
 	static const char *const names[] = {"Paused", "Resumed", NULL};
-	struct state {
-		unsigned state;
-	} s = {0};
-	static const struct serde_field fields[] = {
-		{.name = "state",
-		 .type = SERDE_ENUM,
-		 .flags = SERDE_REQUIRED,
-		 .given_offset = SIZE_MAX,
-		 .names = names},
-		{.type = SERDE_END},
-	};
-	char why[SERDE_TEXT_MAX];
+	unsigned state = 0;
+	int rc = one_word(c, "Vm", "state", names, &state);
 
-	if (serde_bind(&c->src, c->body, "Vm", fields, &s, why))
-		return fail(c,
-			    "An error occurred when deserializing the json body of a request: %s.",
-			    why);
-	c->vm->set_paused(c->vm->ctx, s.state == 0);
+	if (rc)
+		return rc;
+	c->vm->set_paused(c->vm->ctx, state == 0);
 	return 0;
 }
 
