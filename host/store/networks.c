@@ -55,19 +55,6 @@ static void read_network(sqlite3_stmt *st, struct network *n)
 	n->created_us = (uint64_t)sqlite3_column_int64(st, 8);
 }
 
-static int write_network(struct store *s, enum sql id, const struct network *n, struct err *e)
-{
-	char dns[DNS_TEXT_LEN];
-	sqlite3_stmt *st;
-	int rc = stmt_get(s, id, &st, e);
-
-	if (rc)
-		return rc;
-	dns_text(n, dns);
-	bind_network(st, n, dns);
-	return stmt_run(s, st, e);
-}
-
 static int absent(const char *name, struct err *e)
 {
 	return err_set(e, -ENOENT, ERR_ABSENT, "network.absent", "no network named %s", name);
@@ -75,19 +62,19 @@ static int absent(const char *name, struct err *e)
 
 int store_network_insert(struct store *s, const struct network *n, struct err *e)
 {
-	int rc = write_network(s, SQL_NETWORK_INSERT, n, e);
+	char dns[DNS_TEXT_LEN];
+	sqlite3_stmt *st;
+	int rc = stmt_get(s, SQL_NETWORK_INSERT, &st, e);
 
+	if (rc)
+		return rc;
+	dns_text(n, dns);
+	bind_network(st, n, dns);
+	rc = stmt_run(s, st, e);
 	if (rc == -EEXIST)
 		return err_set(e, rc, ERR_STATE, "network.exists", "network %s exists already",
 			       n->name);
 	return rc;
-}
-
-int store_network_update(struct store *s, const struct network *n, struct err *e)
-{
-	int rc = write_network(s, SQL_NETWORK_UPDATE, n, e);
-
-	return !rc && sqlite3_changes(s->db) != 1 ? absent(n->name, e) : rc;
 }
 
 int store_network_delete(struct store *s, const char *name, struct err *e)

@@ -47,7 +47,6 @@ int store_lease_count(struct store *s, const char *network, uint32_t *ret_used, 
 /* Networks. */
 int store_network_insert(struct store *s, const struct network *n,
 			 struct err *e); /* -EEXIST "network.exists" */
-int store_network_update(struct store *s, const struct network *n, struct err *e);
 int store_network_delete(struct store *s, const char *name,
 			 struct err *e); /* -EBUSY while leased, "network.in-use" */
 typedef int store_network_fn(void *ctx, const struct network *n);
